@@ -1,0 +1,323 @@
+"""The linear scan: one regression a variant and trait, exactly on the complete cases of each (METHOD, section 6)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+
+from gp_elm.association.complete import CompleteCases, complete_cases
+from gp_elm.association.inflation import neg_log_10_p, p_value
+from gp_elm.errors import InputError
+from gp_elm.kernels.complete_cases import fit_last
+from gp_elm.results import Result
+from gp_elm.schema import check_cohort
+
+logger = logging.getLogger("gp_elm.association.linear")
+
+BLOCK_BYTES = 64 << 20
+"""Bytes of float64 genotypes in memory at once."""
+READ_BYTES = 128 << 20
+"""Bytes of one read of genotypes."""
+
+
+@dataclass(frozen=True)
+class BlockScan:
+    """Effects of the variants of a block on the traits; each array (b, T).
+
+    Attributes
+    ----------
+    beta, standard_error : float64
+        Per copy of the effect allele; NaN where the test cannot be made.
+    n, df : float64
+        Complete samples, and residual degrees of freedom.
+    """
+
+    beta: np.ndarray
+    standard_error: np.ndarray
+    n: np.ndarray
+    df: np.ndarray
+
+    @property
+    def t(self) -> np.ndarray:
+        """beta / standard_error."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.beta / self.standard_error
+
+    @property
+    def p_value(self) -> np.ndarray:
+        """Two-sided p-values."""
+        return p_value(self.t, self.df)
+
+    @property
+    def neg_log_10_p_value(self) -> np.ndarray:
+        """-log10 p, accurate where p underflows."""
+        return neg_log_10_p(self.t, self.df)
+
+    @property
+    def n_degenerate(self) -> int:
+        """Tests that cannot be made: monomorphic, collinear with the covariates, or too few samples."""
+        return int(np.isnan(self.beta).sum())
+
+
+class ScanResult(Result):
+    """Classical marginal effects of variants on traits."""
+
+    title: ClassVar[str] = "Linear scan"
+    null_hypothesis: ClassVar[str] = "the variant has no additive effect on the trait, given the covariates"
+
+
+def centred_dosage(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Dosage less its mean over the called, 0 where missing, and where it is missing.
+
+    Parameters
+    ----------
+    dosage : (b, n) int8 with -1 missing, or float with NaN missing
+        A block of variants.
+
+    Returns
+    -------
+    (b, n) float64, (b, n) bool
+    """
+    missing = np.isnan(dosage) if dosage.dtype.kind == "f" else dosage < 0
+    centred = dosage.astype(np.float64)
+    centred[missing] = 0.0
+    called = (~missing).sum(axis=1)
+    centred -= (centred.sum(axis=1) / np.maximum(called, 1))[:, None]
+    centred[missing] = 0.0
+    return centred, missing
+
+
+def _variant_major(dosage: np.ndarray) -> np.ndarray:
+    dosage = np.asarray(dosage)
+    if dosage.ndim != 2:
+        raise InputError(f"dosage has shape {dosage.shape}, expected (samples, variants); add an axis with [:, None]")
+    return dosage.T
+
+
+def _check_samples(n_dosage: int, groups: list[CompleteCases], traits: np.ndarray) -> None:
+    if n_dosage != len(traits):
+        raise InputError(f"dosage has {n_dosage} samples but traits have {len(traits)}; match them by sample id")
+
+
+def _fit_groups(
+    variants: np.ndarray, groups: list[CompleteCases], n_traits: int, *, dominance: bool
+) -> BlockScan:
+    """Scan a (b, n) block in pieces of bounded memory."""
+    n_variants, n_samples = variants.shape
+    scan = BlockScan(*(np.full((n_variants, n_traits), np.nan) for _ in range(4)))
+    step = max(1, BLOCK_BYTES // (8 * max(n_samples, 1) * (2 if dominance else 1)))
+    for start in range(0, n_variants, step):
+        part = slice(start, min(start + step, n_variants))
+        piece = variants[part]
+        centred, missing = centred_dosage(piece)
+        regressors = centred[None]
+        if dominance:
+            heterozygous = (piece == 1).astype(np.float64)
+            regressors = np.stack([centred, heterozygous])
+        for cases in groups:
+            fits = fit_last(regressors, missing, cases.rows, cases.basis, cases.residual, cases.residual_ss)
+            at = cases.columns
+            scan.beta[part, at] = fits.beta
+            scan.standard_error[part, at] = fits.standard_error
+            scan.n[part, at] = fits.n[:, None]
+            scan.df[part, at] = fits.df[:, None]
+    return scan
+
+
+def scan_block(dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarray | None = None) -> BlockScan:
+    """Regress every trait on every variant of a block, with the covariates.
+
+    Parameters
+    ----------
+    dosage : (n, b) int8 with -1 missing, or float with NaN missing
+        Copies of the effect allele.
+    traits : (n, T) float64
+        NaN where missing.
+    covariates : (n, q) float64, optional
+        Without the intercept, which is added; NaN where missing.
+
+    Returns
+    -------
+    BlockScan
+        Each variant and trait on its own complete cases, equal to ordinary least squares.
+
+    Raises
+    ------
+    InputError
+        Where shapes do not match.
+    """
+    variants = _variant_major(dosage)
+    groups = complete_cases(traits, covariates)
+    _check_samples(variants.shape[1], groups, traits)
+    return _fit_groups(variants, groups, np.shape(traits)[1], dominance=False)
+
+
+def dominance_block(dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarray | None = None) -> BlockScan:
+    """Dominance deviation: the coefficient of [heterozygous] beside the dosage.
+
+    Parameters
+    ----------
+    dosage, traits, covariates
+        As in `scan_block`; a dosage of exactly 1 is heterozygous.
+
+    Returns
+    -------
+    BlockScan
+        NaN where only two genotypes are seen.
+
+    Raises
+    ------
+    InputError
+        Where shapes do not match.
+    """
+    variants = _variant_major(dosage)
+    groups = complete_cases(traits, covariates)
+    _check_samples(variants.shape[1], groups, traits)
+    return _fit_groups(variants, groups, np.shape(traits)[1], dominance=True)
+
+
+def selected(cohort: xr.Dataset, samples: np.ndarray | None) -> np.ndarray:
+    """Indices of the samples of a mask, or of all.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+    samples : (n,) bool, optional
+
+    Returns
+    -------
+    (k,) int64
+
+    Raises
+    ------
+    InputError
+        For a mask of another length, or one without samples.
+    """
+    n_samples = cohort.sizes["samples"]
+    if samples is None:
+        return np.arange(n_samples)
+    mask = np.asarray(samples)
+    if mask.dtype != bool or mask.shape != (n_samples,):
+        raise InputError(f"samples is {mask.dtype} of shape {mask.shape}; give one bool for each of {n_samples}")
+    if not mask.any():
+        raise InputError("no sample is selected; give a mask with at least one True")
+    return np.flatnonzero(mask)
+
+
+def read_blocks(cohort: xr.Dataset, rows: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Genotypes block by block: (start, stop, (b, k) dosage of the chosen samples), along the Dataset's own chunks.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+    rows : (k,) int64
+        Samples.
+
+    Yields
+    ------
+    start, stop, dosage
+    """
+    array = cohort["call_dosage"]
+    n_variants, n_samples = array.shape
+    most = max(1, READ_BYTES // max(1, n_samples * array.dtype.itemsize))
+    chunks = array.chunks[0] if array.chunks is not None else (n_variants,)
+    everyone = len(rows) == n_samples
+    start = 0
+    for size in chunks:
+        end = start + size
+        while start < end:
+            stop = min(start + most, end)
+            block = array[start:stop].values
+            yield start, stop, block if everyone else block[:, rows]
+            start = stop
+
+
+def sample_covariates(cohort: xr.Dataset, rows: np.ndarray) -> np.ndarray | None:
+    """Covariates of the chosen samples, or None where the cohort has none."""
+    if "sample_covariate" not in cohort or cohort.sizes.get("covariates", 0) == 0:
+        return None
+    return np.asarray(cohort["sample_covariate"].values[rows], dtype=np.float64)
+
+
+VARIANT_COLUMNS = (
+    "variant_contig",
+    "contig_id",
+    "variant_position",
+    "variant_id",
+    "variant_effect_allele",
+    "variant_other_allele",
+    "variant_ploidy",
+)
+
+
+def linear_scan(
+    cohort: xr.Dataset,
+    *,
+    samples: np.ndarray | None = None,
+    dominance: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ScanResult:
+    """Regress every trait of a cohort on every variant, with its covariates.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        With phenotypes; covariates are used where it has them.
+    samples : (n,) bool, optional
+        Samples to use; all by default.
+    dominance : bool
+        Report the dominance deviation instead of the additive effect.
+    progress : callable, optional
+        Called as progress(variants done, variants in all).
+
+    Returns
+    -------
+    ScanResult
+        Variants x traits; monomorphic and collinear variants stay, as NaN.
+
+    Raises
+    ------
+    InputError
+        Where the cohort lacks phenotypes, or the mask does not fit.
+    """
+    check_cohort(cohort, phenotypes=True)
+    rows = selected(cohort, samples)
+    traits = np.asarray(cohort["sample_phenotype"].values[rows], dtype=np.float64)
+    groups = complete_cases(traits, sample_covariates(cohort, rows))
+    n_variants, n_traits = cohort.sizes["variants"], traits.shape[1]
+    scan = BlockScan(*(np.full((n_variants, n_traits), np.nan) for _ in range(4)))
+    called = np.zeros(n_variants)
+    total = np.zeros(n_variants)
+    for start, stop, block in read_blocks(cohort, rows):
+        part = slice(start, stop)
+        present = ~np.isnan(block) if block.dtype.kind == "f" else block >= 0
+        called[part] = present.sum(axis=1)
+        total[part] = block.sum(axis=1, where=present, dtype=np.float64)
+        fitted = _fit_groups(block, groups, n_traits, dominance=dominance)
+        for name in ("beta", "standard_error", "n", "df"):
+            getattr(scan, name)[part] = getattr(fitted, name)
+        if progress is not None:
+            progress(stop, n_variants)
+    if scan.n_degenerate:
+        logger.info("%d of %d tests cannot be made: monomorphic, collinear or too few samples", scan.n_degenerate,
+                    n_variants * n_traits)
+    dims = ("variants", "traits")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        frequency = total / called / cohort["variant_ploidy"].values
+    data = {
+        "effect_allele_frequency": (("variants",), frequency),
+        "missing_rate": (("variants",), 1.0 - called / len(rows)),
+        "beta": (dims, scan.beta),
+        "standard_error": (dims, scan.standard_error),
+        "p_value": (dims, scan.p_value),
+        "neg_log_10_p_value": (dims, scan.neg_log_10_p_value),
+        "n": (dims, scan.n.astype(np.int64)),
+        "df": (dims, scan.df.astype(np.int64)),
+    }
+    identity = {name: cohort[name].variable for name in (*VARIANT_COLUMNS, "trait_id") if name in cohort}
+    return ScanResult(xr.Dataset({**identity, **data}))

@@ -1,0 +1,366 @@
+"""The commands: options, messages, exit codes. What they do stands in the modules that they call."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gp_elm.errors import GpElmError, OptionError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A trained genotype-to-phenotype network as one more association method: effects with standard errors, "
+    "beside the GWAS of the same samples.",
+    epilog="Example: gp-elm run --bfile cohort --pheno traits.tsv --covar covariates.tsv --out results/",
+)
+
+Str, Num, Int = str | None, float | None, int | None
+
+
+def _option(kind: Any, flag: str, text: str, default: Any = None, **more: Any) -> tuple[Any, Any]:
+    return Annotated[kind, typer.Option(flag, help=text, **more)], default
+
+
+# The options that every command with a cohort shares; names are those of gp_elm.cohort.open_cohort.
+COHORT: dict[str, tuple[Any, Any]] = {
+    "bfile": _option(Str, "--bfile", "Prefix of a PLINK BED, BIM and FAM file."),
+    "bed": _option(Str, "--bed", "BED file, where the three have different prefixes."),
+    "bim": _option(Str, "--bim", "BIM file."),
+    "fam": _option(Str, "--fam", "FAM file."),
+    "pheno": _option(Str, "--pheno", "Table of traits by sample id; the FAM's own column where left out."),
+    "traits": _option(Str, "--traits", "Traits to use, separated by commas; all where left out."),
+    "covar": _option(Str, "--covar", "Table of covariates by sample id."),
+    "covar_names": _option(Str, "--covar-name", "Covariates to use, separated by commas."),
+    "groups": _option(Str, "--groups", "Table with a label by sample id: samples of one label stay together."),
+    "keep": _option(Str, "--keep", "File of samples to keep."),
+    "remove": _option(Str, "--remove", "File of samples to leave out."),
+    "extract": _option(Str, "--extract", "File of variants to keep."),
+    "exclude": _option(Str, "--exclude", "File of variants to leave out."),
+    "chromosomes": _option(Str, "--chr", "Chromosomes to keep, such as 1-4,7,X."),
+    "maf": _option(Num, "--maf", "Least minor allele frequency."),
+    "geno": _option(Num, "--geno", "Largest share of missing calls of a variant."),
+    "mind": _option(Num, "--mind", "Largest share of missing calls of a sample."),
+    "ploidy": _option(Int, "--ploidy", "1 or 2; recognised where left out."),
+}
+SPLIT: dict[str, tuple[Any, Any]] = {
+    "seed": _option(int, "--seed", "Seed of everything drawn.", 1),
+    "folds": _option(int, "--folds", "Cross-fitting folds.", 5),
+    "heldout": _option(float, "--heldout", "Share of the samples that no network sees.", 0.2),
+    "split": _option(Str, "--split", "A split to use: sample_id, set, fold (such as model/split.tsv of another run)."),
+}
+TRAINING: dict[str, tuple[Any, Any]] = {
+    "preset": _option(str, "--preset", "default, thorough, or pub (the pub's network and recipe).", "default"),
+    "network": _option(str, "--network", "auto, quadratic, leaky_relu, relu, gelu, silu or swiglu.", "auto"),
+    "hidden": _option(Str, "--hidden", "Widths of the hidden layers, such as 256 or 1024,1024."),
+    "epochs": _option(Int, "--epochs", "Most passes over the samples."),
+    "batch": _option(Int, "--batch", "Samples a step."),
+    "members": _option(Int, "--members", "Networks averaged in each fold."),
+    "learning_rate": _option(Num, "--learning-rate", "Step size."),
+    "weight_decay": _option(Num, "--weight-decay", "Squared penalty of the weights."),
+    "l1": _option(Num, "--l1", "Absolute penalty of a quadratic network's units."),
+    "weighting": _option(str, "--weighting", "auto, heredity (inputs weighted by the lasso) or none.", "auto"),
+    "device": _option(str, "--device", "auto, cpu or cuda.", "auto"),
+}
+PAIRS: dict[str, tuple[Any, Any]] = {
+    "max_exhaustive_pairs": _option(int, "--max-exhaustive-pairs", "Up to this many pairs, all are tested.", 100_000_000),
+    "top_pairs": _option(int, "--top-pairs", "Pairs listed for each trait and test.", 500),
+    "max_ld": _option(float, "--max-ld", "Pairs with a larger r2 stand in pairs_ld.", 0.1),
+}
+OUT: dict[str, tuple[Any, Any]] = {
+    "out": (Annotated[Path, typer.Option("--out", help="Results folder.")], inspect.Parameter.empty),
+    "overwrite": _option(bool, "--overwrite", "Replace another run in that folder.", False),
+    "quiet": _option(bool, "--quiet", "Warnings and errors only.", False),
+}
+
+
+def _command(*shared: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command that takes shared options besides its own, as keyword arguments."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        hints = inspect.get_annotations(function, eval_str=True)
+        parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+        for options in shared:
+            for name, (kind, default) in options.items():
+                parameters.append(
+                    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+                )
+        parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+
+        def call(**given: Any) -> None:
+            _log(quiet=bool(given.pop("quiet", False)))
+            function(**given)
+
+        call.__name__, call.__doc__ = function.__name__, function.__doc__
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        app.command(name=function.__name__.rstrip("_"), help=function.__doc__)(call)
+        return function
+
+    return register
+
+
+def _pick(given: dict[str, Any], options: dict[str, tuple[Any, Any]]) -> dict[str, Any]:
+    return {name: given[name] for name in options}
+
+
+def _log(*, quiet: bool) -> None:
+    package = logging.getLogger("gp_elm")
+    package.setLevel(logging.WARNING if quiet else logging.INFO)
+    if not package.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        package.addHandler(handler)
+        package.propagate = False
+
+
+def _run_options(given: dict[str, Any]) -> Any:
+    from gp_elm.elm.pair_table import PairOptions
+    from gp_elm.models.options import TrainingOptions
+    from gp_elm.pipeline import RunOptions
+
+    training = _pick(given, TRAINING)
+    training["hidden"] = _widths(training["hidden"])
+    return RunOptions(
+        cohort=_pick(given, COHORT),
+        training=TrainingOptions(**training),
+        pairs=PairOptions(**_pick(given, PAIRS)),
+        n_folds=given["folds"],
+        heldout_fraction=given["heldout"],
+        split=given["split"],
+        seed=given["seed"],
+    )
+
+
+def _widths(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise OptionError(f"--hidden {text} is no list of widths; write such as 256 or 1024,1024") from error
+
+
+def _command_line() -> str:
+    return shlex.join(["gp-elm", *sys.argv[1:]])
+
+
+@_command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
+def run(**given: Any) -> None:
+    """Everything: networks, ELM effects, GWAS, interaction tests, tables, AnnData and report.
+
+    Example: gp-elm run --bfile cohort --pheno traits.tsv --covar covariates.tsv --out results/
+    """
+    from gp_elm import pipeline
+
+    page = pipeline.run(
+        _run_options(given), given["out"], overwrite=given["overwrite"], command=_command_line()
+    )
+    typer.echo(f"tables: {page.parent}   report: {page}")
+
+
+@_command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
+def train(**given: Any) -> None:
+    """Split and cross-fit networks: model/. `elm` and `run` with the same options and --out go on from there.
+
+    Example: gp-elm train --bfile cohort --pheno traits.tsv --out results/
+    """
+    from gp_elm.pipeline import Run
+
+    options = _run_options(given)
+    begun = Run(options, given["out"], overwrite=given["overwrite"], command=_command_line())
+    typer.echo(f"networks: {begun.train()}")
+
+
+@_command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
+def elm(**given: Any) -> None:
+    """Networks and their ELM effects and pairs, without the GWAS columns.
+
+    Example: gp-elm elm --bfile cohort --pheno traits.tsv --out results/
+    """
+    from gp_elm.pipeline import Run
+
+    options = _run_options(given)
+    begun = Run(options, given["out"], overwrite=given["overwrite"], command=_command_line())
+    typer.echo(f"report: {begun.all(classical=False)}")
+
+
+@_command(OUT, COHORT)
+def gwas(
+    dominance: Annotated[bool, typer.Option("--dominance", help="Dominance deviations instead.")] = False, **given: Any
+) -> None:
+    """Linear scan of every variant and trait on all samples: variants.tsv.gz and .parquet.
+
+    Example: gp-elm gwas --bfile cohort --pheno traits.tsv --covar covariates.tsv --out gwas/
+    """
+    from gp_elm.classical import write_gwas
+
+    written = write_gwas(_pick(given, COHORT), given["out"], dominance=dominance, overwrite=given["overwrite"])
+    typer.echo(f"table: {written}")
+
+
+@_command(OUT, COHORT)
+def interactions(
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Table with variant_id_1 and variant_id_2; all pairs where left out.")
+    ] = None,
+    top_pairs: Annotated[int, typer.Option("--top-pairs", help="Pairs listed where all are tested.")] = 1000,
+    max_exhaustive_pairs: Annotated[int, typer.Option("--max-exhaustive-pairs")] = 100_000_000,
+    **given: Any,
+) -> None:
+    """Classical interaction tests of listed or of all pairs on all samples: pairs.tsv.gz and .parquet.
+
+    Example: gp-elm interactions --bfile cohort --pheno traits.tsv --out pairs/
+    """
+    from gp_elm.classical import write_interactions
+
+    written = write_interactions(
+        _pick(given, COHORT), given["out"], pairs=pairs, top_pairs=top_pairs,
+        max_exhaustive_pairs=max_exhaustive_pairs, overwrite=given["overwrite"],
+    )  # fmt: skip
+    typer.echo(f"table: {written}")
+
+
+@_command(OUT, COHORT)
+def convert(**given: Any) -> None:
+    """Write the cohort as AnnData (cohort.h5ad): samples x variants, traits and covariates in .obs.
+
+    Example: gp-elm convert --bfile cohort --pheno traits.tsv --out converted/
+    """
+    from gp_elm.classical import write_cohort
+
+    typer.echo(f"AnnData: {write_cohort(_pick(given, COHORT), given['out'], overwrite=given['overwrite'])}")
+
+
+@_command(OUT)
+def compare(
+    gwas_table: Annotated[Path, typer.Option("--gwas", help="Variants table with GWAS columns.")],
+    elm_table: Annotated[Path, typer.Option("--elm", help="Variants table with ELM columns.")],
+    **given: Any,
+) -> None:
+    """Join the ELM columns of one variants table to the rows of another, by variant, alleles aligned.
+
+    Example: gp-elm compare --gwas gwas/variants.parquet --elm results/variants.parquet --out both/
+    """
+    from gp_elm.classical import write_comparison
+
+    typer.echo(f"table: {write_comparison(gwas_table, elm_table, given['out'], overwrite=given['overwrite'])}")
+
+
+@_command()
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a finished run.")], **given: Any) -> None:
+    """Write report.html again from the tables of a finished run.
+
+    Example: gp-elm report results/
+    """
+    from gp_elm.report.page import report_folder
+
+    typer.echo(f"report: {report_folder(folder)}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: one line on errors that a user can mend, exit code 2."""
+    try:
+        code = app(arguments, standalone_mode=False)
+        sys.exit(int(code or 0))
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (GpElmError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on from here", 130)
+    except Exception as error:
+        # click's usage errors know how to show themselves; anything else is a fault of ours and keeps its traceback
+        if hasattr(error, "format_message"):
+            _fail(f"{error.format_message()} (see gp-elm --help)")
+        raise
+
+
+def _fail(message: str, code: int = 2) -> None:
+    sys.stderr.write(f"gp-elm: {' '.join(message.split())}\n")
+    sys.exit(code)
+
+
+def _simulate_options() -> dict[str, tuple[Any, Any]]:
+    """A flag for each option of the simulator; those per trait take one number, or one for each trait, by commas."""
+    from dataclasses import MISSING, fields
+
+    from gp_elm.simulate import SimulateOptions
+
+    texts = _parameter_texts(SimulateOptions.__doc__ or "")
+    options: dict[str, tuple[Any, Any]] = {}
+    for each in fields(SimulateOptions):
+        flag, text = f"--{each.name.replace('_', '-')}", texts.get(each.name, "")
+        default = inspect.Parameter.empty if each.default is MISSING else each.default
+        kind = {"int": int, "float": float, "str": str, "bool": bool}.get(str(each.type), str)
+        if kind is str and not isinstance(default, str):
+            default = f"{default:g}"
+        options[each.name] = _option(kind, flag, text, default)
+    return options
+
+
+def _parameter_texts(doc: str) -> dict[str, str]:
+    """First sentence of each parameter of a numpydoc docstring."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in inspect.cleandoc(doc).splitlines():
+        if " : " in line and not line.startswith(" "):
+            names = [name.strip() for name in line.split(" : ")[0].split(",")]
+        elif line.startswith("    "):
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+        else:
+            names = []
+    return texts
+
+
+def _numbers(given: dict[str, Any]) -> dict[str, Any]:
+    """Per-trait options from text to numbers."""
+    from gp_elm.simulate import SimulateOptions
+
+    out = dict(given)
+    for name, value in given.items():
+        kind = str(SimulateOptions.__annotations__[name])
+        if "Sequence" in kind:
+            number = int if kind.startswith("int") else float
+            try:
+                out[name] = [number(word) for word in str(value).split(",")]
+            except ValueError as error:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(f"{flag} {value} is no list of numbers; write such as 0.3 or 0.3,0.5") from error
+    return out
+
+
+def _register_simulate() -> None:
+    """The simulate command takes its options from the simulator's own."""
+
+    @_command(_simulate_options())
+    def simulate(
+        out: Annotated[Path, typer.Option("--out", help="Prefix of the files to write.")],
+        **given: Any,
+    ) -> None:
+        """Simulate a cohort with known effects: PLINK files, traits, covariates and truth tables.
+
+        Example: gp-elm simulate --n-samples 2000 --n-variants 1000 --seed 1 --out sim/cohort
+        """
+        from gp_elm import simulate as simulator
+
+        simulator.simulate(out, options=simulator.SimulateOptions(**_numbers(given)))
+        typer.echo(f"cohort: {out}.bed")
+
+
+_register_simulate()
+
+
+if __name__ == "__main__":
+    main()

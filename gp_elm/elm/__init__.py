@@ -1,0 +1,1 @@
+"""Equivalent linear mapping of trained networks, and what follows from it."""

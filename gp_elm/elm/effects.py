@@ -1,0 +1,182 @@
+"""Effects of variants read off cross-fitted networks: the marginal ones, dominance, and the plug-in sensitivities."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+
+from gp_elm.association.inflation import neg_log_10_p, p_value
+from gp_elm.elm.debiased import Effects, Population, centred_reader, marginal_effects
+from gp_elm.elm.fit import Networks
+from gp_elm.elm.quadratic import QuadraticPopulation
+from gp_elm.elm.sampled import SampledPopulation, population_size
+from gp_elm.elm.sensitivity import Sensitivities
+from gp_elm.elm.study import Floats
+from gp_elm.errors import InputError
+from gp_elm.results import Result
+
+logger = logging.getLogger(__name__)
+
+MOST_DRAWN = 1_000_000
+STRUCTURED = 1.5
+"""Population check above which a cohort counts as structured."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ElmEffects(Result):
+    """Debiased marginal effects of variants, with dominance and sensitivities beside them.
+
+    ``dataset`` has, besides the estimates of every result, ``sensitivity_mean`` and ``sensitivity_sd`` and, in
+    diploids, ``dominance``, ``dominance_standard_error`` and ``dominance_p_value``, all (variants, traits).
+    """
+
+    title: ClassVar[str] = "Equivalent linear mapping"
+    null_hypothesis: ClassVar[str] = "the variant has no marginal effect where LD blocks are in equilibrium"
+
+
+class Analysis:
+    """Everything that can be read off cross-fitted networks; each part is computed when it is first asked for.
+
+    Parameters
+    ----------
+    networks : Networks
+        From :func:`gp_elm.cross_fit`.
+    advance : callable, optional
+        Told of the variants done by the scans.
+    """
+
+    def __init__(self, networks: Networks, *, advance: Callable[[int], object] | None = None) -> None:
+        self.networks, self.study = networks, networks.study
+        self._advance = advance
+        self.read_block = centred_reader(networks.read, self.study.center)
+
+    @cached_property
+    def population(self) -> Population:
+        """The in-silico population: exact for quadratic networks, drawn for others."""
+        fitted, study = self.networks.fitted, self.study
+        offsets = [n.offset.coefficients for n in fitted.networks if n.offset is not None]
+        if offsets and len(offsets) != len(fitted.networks):
+            raise InputError("some fold networks have a linear offset and others none; train them again")
+        forms = [n.quadratic_form() for n in fitted.networks]
+        if all(form is not None for form in forms):
+            return QuadraticPopulation(study, [f for f in forms if f is not None], offsets or None)
+        f = fitted.out_of_fold["network"]
+        left = np.nanvar(fitted.residual - f, axis=0)
+        n = population_size(study, left, np.nanvar(f, axis=0), most=MOST_DRAWN)
+        logger.info("in-silico population: %d samples drawn in blocks", n)
+        return SampledPopulation(
+            study,
+            [net.columns for net in fitted.networks],
+            [net.predict_dosage for net in fitted.networks],
+            offsets or None,
+            n=n,
+            seed=self.networks.seed,
+        )
+
+    @cached_property
+    def marginal(self) -> Effects:
+        """Debiased marginal effects."""
+        return self._effects(dominance=False)
+
+    @cached_property
+    def dominance(self) -> Effects | None:
+        """Debiased dominance deviations; None where no variant is diploid."""
+        return self._effects(dominance=True) if (self.study.ploidy > 1).any() else None
+
+    def _effects(self, *, dominance: bool) -> Effects:
+        fitted = self.networks.fitted
+        return marginal_effects(
+            self.study, self.population, fitted.out_of_fold["network"], fitted.residual, self.networks.read,
+            dominance=dominance, advance=self._advance,
+        )  # fmt: skip
+
+    @cached_property
+    def sensitivities(self) -> Sensitivities:
+        """Locus sensitivities of the fold networks; made only where the detached Jacobian is exact."""
+        return Sensitivities(self.study, self.networks.fitted.networks)
+
+    def structured(self) -> list[bool]:
+        """Whether the cohort looks structured, by trait (the population check)."""
+        return [bool(c > STRUCTURED) for c in self.marginal.population_check]
+
+    def effects(self) -> ElmEffects:
+        """Variants x traits."""
+        marginal, cohort = self.marginal, self.networks.cohort
+        dims = ("variants", "traits")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = marginal.beta / marginal.standard_error
+        shape = marginal.beta.shape
+        mean, sd = np.full(shape, np.nan), np.full(shape, np.nan)
+        columns = self.sensitivities.columns
+        for trait in range(shape[1]):
+            factors = self.sensitivities.factors(trait)
+            mean[:, trait], sd[:, trait] = self._linear_sensitivity(trait), 0.0
+            mean[columns, trait], sd[columns, trait] = factors.mean, factors.sd
+        values: dict[str, Floats] = {
+            "beta": marginal.beta,
+            "standard_error": marginal.standard_error,
+            "df": marginal.df,
+            "n": np.where(np.isfinite(marginal.beta), self._called(), np.nan),
+            "p_value": p_value(t, marginal.df),
+            "neg_log_10_p_value": neg_log_10_p(t, marginal.df),
+            "sensitivity_mean": mean,
+            "sensitivity_sd": sd,
+        }
+        if self.dominance is not None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                z = self.dominance.beta / self.dominance.standard_error
+            values["dominance"] = self.dominance.beta
+            values["dominance_standard_error"] = self.dominance.standard_error
+            values["dominance_p_value"] = p_value(z, self.dominance.df)
+        kept = [name for name in cohort.variables if str(name).startswith(("variant_", "contig_", "trait_id"))]
+        data = cohort[kept].assign({name: (dims, value) for name, value in values.items()})
+        data.attrs = {"reconstruction_error": self.sensitivities.reconstruction_error}
+        return ElmEffects(data)
+
+    def _linear_sensitivity(self, trait: int) -> Floats:
+        """Sensitivity of variants that only the linear offset reads, (m,)."""
+        fitted = self.networks.fitted
+        shares = np.bincount(self.study.folds) / self.study.folds.size
+        out = np.zeros(self.study.center.size)
+        for share, network in zip(shares, fitted.networks, strict=True):
+            if network.offset is not None:
+                out += share * network.offset.coefficients[trait]
+        return out
+
+    def _called(self) -> Floats:
+        """Residual degrees of freedom plus the regression's parameters: complete samples of each test."""
+        covariates = 0 if self.study.covariates is None else self.study.covariates.shape[1]
+        return self.marginal.df + 2 + covariates
+
+
+def elm_effects(networks: Networks, cohort: xr.Dataset | None = None) -> ElmEffects:
+    """Debiased effects of every variant of a cohort, from networks cross-fitted on it.
+
+    Parameters
+    ----------
+    networks : Networks
+        From :func:`gp_elm.cross_fit`.
+    cohort : xarray.Dataset, optional
+        The cohort, checked to be the one that the networks were trained on.
+
+    Returns
+    -------
+    ElmEffects
+        Variants x traits.
+
+    Raises
+    ------
+    InputError
+        Where the cohort is another one.
+    """
+    if cohort is not None:
+        for name in ("variant_id", "sample_id"):
+            if not np.array_equal(cohort[name].values, networks.cohort[name].values):
+                raise InputError(f"the cohort's {name} differs from the networks' cohort; train on this cohort")
+    return Analysis(networks).effects()

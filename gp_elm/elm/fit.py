@@ -1,0 +1,236 @@
+"""From a cohort to cross-fitted networks: split, packed store, training."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from gp_elm.elm.debiased import centred_reader
+from gp_elm.elm.study import Floats, Study
+from gp_elm.genotypes.ld import ld_blocks
+from gp_elm.genotypes.splits import Split, check_split, split_cohort
+from gp_elm.io.blocks import source_blocks
+from gp_elm.models.crossfit import CrossFit, cross_fit_networks
+from gp_elm.models.options import TrainingOptions
+from gp_elm.schema import check_cohort
+from gp_elm.streaming.store import Store, ensure_store
+
+logger = logging.getLogger(__name__)
+
+
+class DosageReader:
+    """Blocks of variants of a cohort for some of its samples, read when asked for.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        The cohort.
+    samples : (n,) int
+        Samples, as positions.
+    """
+
+    def __init__(self, cohort: xr.Dataset, samples: NDArray[np.int64]) -> None:
+        self._dosage, self._samples = cohort["call_dosage"].data, samples
+        self._source = source_blocks(cohort)
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.int8]:
+        """Raw dosages (n, stop - start), -1 missing."""
+        block = np.asarray(self._dosage[start:stop])
+        return np.ascontiguousarray(block[:, self._samples].T)
+
+    def columns(self, variants: NDArray[np.int64]) -> Floats:
+        """Dosages of listed variants (n, len(variants)), NaN missing; each distinct variant is read once."""
+        distinct, place = np.unique(variants, return_inverse=True)
+        block = self._source[distinct, :] if self._source is not None else np.asarray(self._dosage[distinct])
+        raw = block[:, self._samples].T.astype(np.float64)
+        raw[raw < 0] = np.nan
+        return raw[:, place]
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """Cross-fitted networks of a cohort, with everything needed to read effects off them.
+
+    Attributes
+    ----------
+    cohort : xarray.Dataset
+        The cohort they were trained on.
+    split : Split
+        Held-out samples and folds.
+    store : Store
+        Packed genotypes.
+    fitted : CrossFit
+        Fold networks, ridge and lasso, out-of-fold predictions of the discovery samples.
+    seed : int
+        Seed of everything drawn.
+    blocks : (m,) int
+        LD block of each variant.
+    ld_threshold : float
+        r^2 that joins two variants to a block.
+    """
+
+    cohort: xr.Dataset
+    split: Split
+    store: Store
+    fitted: CrossFit
+    seed: int
+    blocks: NDArray[np.int64]
+    ld_threshold: float
+    _folder: object = field(default=None, repr=False)
+
+    @property
+    def traits(self) -> list[str]:
+        """Names of the traits."""
+        return [str(t) for t in self.cohort["trait_id"].values]
+
+    @cached_property
+    def discovery(self) -> NDArray[np.int64]:
+        """Positions of the discovery samples."""
+        return np.flatnonzero(~self.split.heldout)
+
+    @cached_property
+    def heldout(self) -> NDArray[np.int64]:
+        """Positions of the held-out samples."""
+        return np.flatnonzero(self.split.heldout)
+
+    @cached_property
+    def read(self) -> DosageReader:
+        """Reader of the discovery samples' dosages."""
+        return DosageReader(self.cohort, self.discovery)
+
+    @cached_property
+    def study(self) -> Study:
+        """The discovery samples as the estimators see them."""
+        _, mean, _ = self.store.moments(self.discovery)
+        return Study(
+            store=self.store,
+            rows=self.discovery,
+            center=mean,
+            ploidy=self.cohort["variant_ploidy"].values.astype(np.int64),
+            blocks=self.blocks,
+            traits=self.cohort["sample_phenotype"].values[self.discovery],
+            covariates=covariates_of(self.cohort, self.discovery),
+            folds=self.split.fold[self.discovery].astype(np.int64),
+        )
+
+    @cached_property
+    def heldout_residual(self) -> Floats:
+        """Held-out trait values less their covariates, (n_heldout, T)."""
+        traits = self.cohort["sample_phenotype"].values[self.heldout]
+        return self.fitted.residual_of(traits, covariates_of(self.cohort, self.heldout))
+
+    def heldout_prediction(self, predictor: str = "network") -> Floats:
+        """Mean prediction of the folds' fits for the held-out samples, (n_heldout, T), covariates taken out."""
+        return self.fitted.predict(self.store, self.heldout, predictor=predictor)
+
+    def split_frame(self) -> pd.DataFrame:
+        """Sets and folds by sample."""
+        return self.split.to_frame(self.cohort)
+
+
+def covariates_of(cohort: xr.Dataset, samples: NDArray[np.int64]) -> Floats | None:
+    """Covariates of some samples (n, k), or None where there are none."""
+    if "sample_covariate" not in cohort or cohort.sizes.get("covariates", 0) == 0:
+        return None
+    return np.asarray(cohort["sample_covariate"].values[samples], dtype=np.float64)
+
+
+def cohort_blocks(
+    cohort: xr.Dataset, samples: NDArray[np.int64], center: Floats, *, seed: int
+) -> tuple[NDArray[np.int64], float]:
+    """LD blocks of a cohort's variants over some samples; see :func:`gp_elm.genotypes.ld.ld_blocks`."""
+    read = centred_reader(DosageReader(cohort, samples), center)
+    labels, threshold = ld_blocks(
+        read, cohort["variant_contig"].values, cohort["variant_position"].values, samples.size, seed=seed
+    )
+    sizes = np.bincount(labels)
+    logger.info(
+        "LD blocks: %d, the largest of %d variants (variants are joined where r2 > %.3g)",
+        sizes.size, sizes.max(), threshold,
+    )  # fmt: skip
+    return labels, threshold
+
+
+def cross_fit(
+    cohort: xr.Dataset,
+    *,
+    n_folds: int = 5,
+    heldout_fraction: float = 0.2,
+    seed: int = 1,
+    options: TrainingOptions | None = None,
+    split: Split | None = None,
+    directory: str | Path | None = None,
+    fingerprint: dict[str, object] | None = None,
+    progress: bool = True,
+) -> Networks:
+    """Train networks on a cohort so that each sample is predicted by networks that never saw it or its group.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        A cohort with phenotypes (:func:`gp_elm.add_phenotypes`).
+    n_folds : int
+        Folds within the discovery samples; a network is trained without each.
+    heldout_fraction : float
+        Share of the samples that no network sees, in whole groups; 0 for none.
+    seed : int
+        Seed of the split, the folds and the networks.
+    options : TrainingOptions, optional
+        Network and recipe; chosen from the cohort where None.
+    split : Split, optional
+        A split of the samples to use instead of a drawn one.
+    directory : path, optional
+        Where the packed store and the finished folds are kept, and found again; a temporary folder where None.
+    fingerprint : dict, optional
+        Identity of the source, kept in the store.
+    progress : bool
+        Whether to show progress on a terminal.
+
+    Returns
+    -------
+    Networks
+        Fold networks, baselines on the same folds, out-of-fold predictions.
+
+    Raises
+    ------
+    OptionError
+        Where a trait is missing in all samples of one side of the split.
+    """
+    check_cohort(cohort, phenotypes=True)
+    if split is None:
+        split = split_cohort(
+            cohort["sample_group"].values if "sample_group" in cohort else None,
+            cohort.sizes["samples"],
+            heldout_fraction=heldout_fraction,
+            n_folds=n_folds,
+            seed=seed,
+            sample_id=cohort["sample_id"].values,
+        )
+    check_split(split, cohort["sample_phenotype"].values, [str(t) for t in cohort["trait_id"].values])
+    holder = None if directory is not None else tempfile.TemporaryDirectory(prefix="gp_elm_")
+    folder = Path(directory) if directory is not None else Path(holder.name)  # type: ignore[union-attr]
+    store = ensure_store(cohort, folder / "store", fingerprint=fingerprint or {})
+    discovery = np.flatnonzero(~split.heldout)
+    _, center, _ = store.moments(discovery)
+    blocks, threshold = cohort_blocks(cohort, discovery, center, seed=seed)
+    fitted = cross_fit_networks(
+        store,
+        discovery,
+        cohort["sample_phenotype"].values[discovery],
+        covariates_of(cohort, discovery),
+        split.fold[discovery],
+        split.groups[discovery],
+        options=options or TrainingOptions(),
+        seed=seed,
+        progress=progress,
+        directory=folder / "folds",
+    )
+    return Networks(cohort, split, store, fitted, seed, blocks, threshold, holder)

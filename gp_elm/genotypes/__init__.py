@@ -1,0 +1,1 @@
+"""Genotypes of a cohort: frequencies, coding, filters, linkage disequilibrium, splits of the samples."""

@@ -1,0 +1,122 @@
+"""AnnData files, ``.h5ad`` and ``.zarr``: written block by block and atomically, opened lazily."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import dask.array as da
+import h5py
+import zarr
+from anndata.experimental import read_elem_lazy
+from anndata.io import read_elem, write_elem
+
+from gp_elm.errors import InputError, OptionError
+from gp_elm.runtime.atomic import atomic_path
+
+_BLOCK_BYTES = 32 << 20
+_CHUNK = 1024
+_SLOTS = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers")
+
+
+def write_anndata(adata: ad.AnnData, path: str | os.PathLike[str]) -> Path:
+    """Write an AnnData as ``.h5ad`` or ``.zarr``, atomically; a lazy X is computed block by block.
+
+    Parameters
+    ----------
+    adata : anndata.AnnData
+        n samples x m variants; X may be a dask array.
+    path : path-like
+        Ends in ``.h5ad`` or ``.zarr``.
+
+    Returns
+    -------
+    pathlib.Path
+        What was written.
+
+    Raises
+    ------
+    OptionError
+        Where the path ends otherwise.
+    OutputError
+        Where the disk is full or refuses.
+    """
+    target = Path(path)
+    _check_suffix(target)
+    with atomic_path(target) as temporary, _opened(temporary, "w") as group:
+        # everything but X goes as anndata writes it; X goes alone, in chunks that fit both its axes
+        bare = ad.AnnData(**{slot: getattr(adata, slot) for slot in _SLOTS})
+        write_elem(group, "/", bare)
+        if adata.X is not None:
+            _write_matrix(group, adata.X)
+    return target
+
+
+def read_anndata(path: str | os.PathLike[str]) -> ad.AnnData:
+    """Open an ``.h5ad`` or ``.zarr`` with everything in memory but X, which is a dask array.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends in ``.h5ad`` or ``.zarr``.
+
+    Returns
+    -------
+    anndata.AnnData
+        n samples x m variants.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it holds no AnnData.
+    """
+    source = Path(path)
+    _check_suffix(source)
+    try:
+        with _opened(source, "r") as group:
+            parts = {slot: read_elem(group[slot]) for slot in _SLOTS if slot in group}
+            if "X" in group:
+                n, m = group["X"].shape
+                parts["X"] = read_elem_lazy(group["X"], chunks=(n, _width(n, m, group["X"].dtype.itemsize)))
+    except (OSError, KeyError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{source}: cannot be read as an AnnData ({reason}); give what gp-elm run wrote"
+        ) from error
+    return ad.AnnData(**parts)
+
+
+def _write_matrix(group: Any, x: Any) -> None:
+    n, m = x.shape
+    chunks = (max(min(n, _CHUNK), 1), max(min(m, _CHUNK), 1))
+    if isinstance(x, da.Array):
+        # whole chunks a block: none is written twice
+        x = x.rechunk((n, _width(n, m, x.dtype.itemsize)))
+    options: dict[str, Any] = {"chunks": chunks}
+    if isinstance(group, h5py.Group):
+        # of the filters that every HDF5 has, the quickest
+        options |= {"compression": "gzip", "compression_opts": 1}
+    write_elem(group, "X", x, dataset_kwargs=options)
+
+
+def _width(n: int, m: int, itemsize: int) -> int:
+    columns = _BLOCK_BYTES // max(n * itemsize, 1)
+    return max(min(max(columns // _CHUNK, 1) * _CHUNK, m), 1)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, mode: str) -> Iterator[Any]:
+    if path.suffix == ".h5ad":
+        with h5py.File(path, mode) as file:
+            yield file
+    else:
+        yield zarr.open_group(str(path), mode=mode, **({"zarr_format": 2} if mode == "w" else {}))
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in (".h5ad", ".zarr"):
+        raise OptionError(f"{path}: an AnnData file ends in .h5ad or .zarr; rename it")

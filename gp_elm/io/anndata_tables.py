@@ -1,0 +1,146 @@
+"""Result tables inside an AnnData: matched to its variants by identity, and taken out again as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from gp_elm.errors import InputError
+from gp_elm.io.arrangement import arrange, columns_of
+
+IDENTITY = ["chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
+SHOWN = ("gwas_beta", "gwas_p_value", "elm_beta", "elm_p_value")
+"""Columns that stand in ``var`` too, for people and for plots."""
+
+PAIR_COLUMN = "elm_beta"
+"""Column of the pairs table that ``varp`` holds."""
+
+
+def place_variants(
+    table: pd.DataFrame, var: pd.DataFrame, varm: dict[str, np.ndarray], own: dict[str, Any]
+) -> None:
+    """Put the variants table into `varm`, and its main columns and text into `var`, by trait."""
+    keys = trait_keys(pd.unique(table["trait"]))
+    trait = pd.Index(list(keys)).get_indexer(pd.Index(table["trait"]))
+    variant = _find_variants(table[IDENTITY], var)
+    seen = np.zeros((len(var), len(keys)), dtype=bool)
+    seen[variant, trait] = True
+    if seen.sum() != len(table):
+        twice = table[pd.DataFrame({"v": variant, "t": trait}).duplicated().to_numpy()].iloc[0]
+        raise InputError(
+            f"the variants table has {twice['variant_id']} twice for trait {twice['trait']}; drop one"
+        )
+    registered = {column.name for column in columns_of("variants")}
+    columns = [name for name in table.columns if name not in {"trait", *IDENTITY}]
+    columns = [name for name in columns if not (name in registered and table[name].isna().all())]
+    for name in columns:
+        values = table[name]
+        if pd.api.types.is_numeric_dtype(values.dtype):
+            whole = pd.api.types.is_integer_dtype(values.dtype) and seen.all() and not values.isna().any()
+            matrix = np.zeros(seen.shape, dtype=np.int64) if whole else np.full(seen.shape, np.nan)
+            matrix[variant, trait] = values.to_numpy(matrix.dtype, na_value=0 if whole else np.nan)
+            varm[name] = matrix
+            if name in SHOWN:
+                for k, key in enumerate(keys.values()):
+                    var[f"{name}:{key}"] = matrix[:, k]
+        else:
+            for k, key in enumerate(keys.values()):
+                column = np.full(len(var), None, dtype=object)
+                column[variant[trait == k]] = values.to_numpy(dtype=object)[trait == k]
+                var[f"{name}:{key}"] = pd.Categorical(column)
+    if not seen.all():
+        varm["in_variants_table"] = seen
+    own["variants_trait_id"], own["variants_trait_key"] = text(keys), text(keys.values())
+    own["variants_columns"] = text(columns)
+
+
+def take_variants(adata: ad.AnnData, own: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the variants table that `place_variants` put in, arranged as on disk."""
+    traits = [str(name) for name in own["variants_trait_id"]]
+    keys = [str(name) for name in own["variants_trait_key"]]
+    pieces = []
+    for k, (trait, key) in enumerate(zip(traits, keys, strict=True)):
+        piece = adata.var[IDENTITY].astype({"chromosome": str}).assign(trait=trait)
+        for name in map(str, own["variants_columns"]):
+            inner = name in adata.varm
+            piece[name] = adata.varm[name][:, k] if inner else adata.var[f"{name}:{key}"].astype(object)
+        if "in_variants_table" in adata.varm:
+            piece = piece[np.asarray(adata.varm["in_variants_table"])[:, k]]
+        pieces.append(piece)
+    return arrange(pd.concat(pieces), "variants")
+
+
+def _find_variants(identity: pd.DataFrame, var: pd.DataFrame) -> np.ndarray:
+    """Return the index in `var` of each row, by identity; columns of `identity` in the order of IDENTITY."""
+    rows = pd.DataFrame({name: identity.iloc[:, k].to_numpy() for k, name in enumerate(IDENTITY)})
+    known = var[IDENTITY].astype({"chromosome": str}).assign(at=np.arange(len(var)))
+    # of several variants of one identity, the first answers
+    known = known.drop_duplicates(IDENTITY)
+    at = rows.astype({"chromosome": str}).merge(known, on=IDENTITY, how="left")["at"]
+    if at.isna().any():
+        lost = rows.iloc[int(np.flatnonzero(at.isna())[0])]
+        raise InputError(
+            f"the table has variant {lost['variant_id']} at {lost['chromosome']}:{lost['base_pair_location']}, which "
+            "the cohort lacks; give the cohort that the table was made from"
+        )
+    return at.to_numpy(np.int64)
+
+
+def pair_matrix(pairs: pd.DataFrame, var: pd.DataFrame) -> sp.csr_matrix:
+    """Return the effects of one trait's pairs as a symmetric matrix, (m, m)."""
+    first, second = (_find_variants(pairs[[f"{name}_{k}" for name in IDENTITY]], var) for k in (1, 2))
+    value = pairs[PAIR_COLUMN].to_numpy(np.float64)
+    there = ~np.isnan(value)
+    first, second, value = first[there], second[there], value[there]
+    at = np.concatenate([first, second]), np.concatenate([second, first])
+    return sp.csr_matrix((np.concatenate([value, value]), at), shape=(len(var), len(var)))
+
+
+def storable(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table in a form that AnnData files can hold in ``uns``."""
+    registered = {column.name for column in columns_of(name)}
+    stored = pd.DataFrame(index=pd.RangeIndex(len(table)).astype(str))
+    for column in table.columns:
+        values = table[column]
+        if column in registered and values.isna().all() and len(table):
+            continue
+        if not (pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)):
+            values = pd.Series(pd.Categorical(values.astype(object)))
+        stored[column] = values.array
+    return stored
+
+
+def restored(stored: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the table that `storable` was given."""
+    table = stored.copy()
+    for column in table.columns:
+        if isinstance(table[column].dtype, pd.CategoricalDtype):
+            values = table[column].astype(object)
+            table[column] = values.where(values.notna(), None)
+    return arrange(table, name, sort=False)
+
+
+def trait_keys(traits: Iterable[Any]) -> dict[str, str]:
+    """Return a name for each trait that AnnData files can hold."""
+    taken = {"_index"}
+    return {str(trait): free_name(str(trait), "trait", taken) for trait in traits}
+
+
+def free_name(name: str, kind: str, taken: set[str]) -> str:
+    """Return `name` without what AnnData files cannot hold, and not yet in `taken`; add it there."""
+    # a slash would make a folder of the name, in HDF5 as in Zarr
+    free = name.replace("/", "_") or kind
+    while free in taken:
+        free = f"{kind}_{free}"
+    taken.add(free)
+    return free
+
+
+def text(values: Iterable[Any]) -> np.ndarray:
+    """Return strings as the objects that AnnData stores."""
+    return np.array([str(value) for value in values], dtype=object)

@@ -1,0 +1,45 @@
+"""Lists of samples or variants, one id a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gp_elm.errors import InputError
+from gp_elm.io.phenotypes import FAMILY_NAMES, SAMPLE_NAMES, open_text
+
+
+def read_ids(source: str | os.PathLike[str] | Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+    """Read a list of samples or variants.
+
+    Parameters
+    ----------
+    source : path or sequence of str
+        A file with an id, or FID and IID, at the start of each line, with or without a header; or the ids.
+
+    Returns
+    -------
+    name : str
+        Path of the file, for messages.
+    ids : list of (str, str)
+        First and second word of each line; the second is empty where there is one word.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or empty.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return "the list", [(str(word), "") for word in source]
+    with open_text(Path(source)) as handle:
+        fields = [line.replace(",", " ").split() for line in handle]
+    fields = [words for words in fields if words]
+    header = fields[0][0].lower() if fields else ""
+    if header in FAMILY_NAMES | SAMPLE_NAMES:
+        fields = fields[1:]
+    two = header not in SAMPLE_NAMES
+    ids = [(words[0], words[1] if two and len(words) > 1 else "") for words in fields]
+    if not ids:
+        raise InputError(f"{source}: the list is empty; write one id on each line")
+    return str(source), ids

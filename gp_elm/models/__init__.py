@@ -1,0 +1,1 @@
+"""Networks from genotypes to traits: their modules, training, cross-fitting and prediction."""

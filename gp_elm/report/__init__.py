@@ -1,0 +1,1 @@
+"""What a person looks at: the plots (``gp_elm.pl``) and the page ``report.html``."""

@@ -1,0 +1,1 @@
+"""Running long jobs safely: atomic files, progress, provenance. Knows no genetics."""

@@ -1,0 +1,37 @@
+"""Shared by all tests: one thread a process, where the data stand, matplotlib without a display."""
+
+from __future__ import annotations
+
+import os
+
+# before numpy and torch are imported: several BLAS threads under several test processes only wait for one another
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile(
+    "gp_elm", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gp_elm")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with the real data sets: $GP_ELM_DATA, or shared/data beside the checkout."""
+    folder = Path(os.environ.get("GP_ELM_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}; set GP_ELM_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def example_data() -> Path:
+    """Folder of the example cohort that the project ships."""
+    return ROOT / "example_data"
