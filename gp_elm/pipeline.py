@@ -25,7 +25,8 @@ from gp_elm.elm.effects import Analysis
 from gp_elm.elm.fit import Networks, cross_fit
 from gp_elm.elm.pair_table import PairAnalysis, PairOptions
 from gp_elm.elm.components import variance_frame
-from gp_elm.genotypes.splits import Split, read_split
+from gp_elm.genotypes.split_files import read_split
+from gp_elm.genotypes.splits import Split
 from gp_elm.io.anndata import to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
 from gp_elm.io.tables import read_table, write_table

@@ -1,10 +1,11 @@
 """Shared by all tests: one thread a process, where the data stand, matplotlib without a display."""
+# ruff: noqa: E402
 
 from __future__ import annotations
 
 import os
 
-# before numpy and torch are imported: several BLAS threads under several test processes only wait for one another
+# before numpy and torch are imported: BLAS threads of several test processes only wait for one another
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

@@ -127,6 +127,7 @@ def variance_table(
             "heldout_r2_ridge": (ridge, 0.02),
             "heldout_r2_lasso": (ridge + 0.012, 0.02),
             "heldout_r2_difference": (gain, 0.012),
+            "heldout_r2_difference_lasso": (gain - 0.012, 0.011),
             "captured_genetic_variance": (4 * (ridge + gain), 0.1),
             "captured_non_additive_variance": (4 * max(gain, 0), 0.05),
             "additive_variance": (4 * ridge + 0.2, 0.15),

@@ -14,45 +14,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gp_elm.elm.debiased import centred_reader
+from gp_elm.elm.reading import DosageReader, covariates_of
 from gp_elm.elm.study import Floats, Study
 from gp_elm.genotypes.ld import ld_blocks
 from gp_elm.genotypes.splits import Split, check_split, split_cohort
-from gp_elm.io.blocks import source_blocks
 from gp_elm.models.crossfit import CrossFit, cross_fit_networks
 from gp_elm.models.options import TrainingOptions
 from gp_elm.schema import check_cohort
 from gp_elm.streaming.store import Store, ensure_store
 
 logger = logging.getLogger(__name__)
-
-
-class DosageReader:
-    """Blocks of variants of a cohort for some of its samples, read when asked for.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        The cohort.
-    samples : (n,) int
-        Samples, as positions.
-    """
-
-    def __init__(self, cohort: xr.Dataset, samples: NDArray[np.int64]) -> None:
-        self._dosage, self._samples = cohort["call_dosage"].data, samples
-        self._source = source_blocks(cohort)
-
-    def __call__(self, start: int, stop: int) -> NDArray[np.int8]:
-        """Raw dosages (n, stop - start), -1 missing."""
-        block = np.asarray(self._dosage[start:stop])
-        return np.ascontiguousarray(block[:, self._samples].T)
-
-    def columns(self, variants: NDArray[np.int64]) -> Floats:
-        """Dosages of listed variants (n, len(variants)), NaN missing; each distinct variant is read once."""
-        distinct, place = np.unique(variants, return_inverse=True)
-        block = self._source[distinct, :] if self._source is not None else np.asarray(self._dosage[distinct])
-        raw = block[:, self._samples].T.astype(np.float64)
-        raw[raw < 0] = np.nan
-        return raw[:, place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +105,6 @@ class Networks:
     def split_frame(self) -> pd.DataFrame:
         """Sets and folds by sample."""
         return self.split.to_frame(self.cohort)
-
-
-def covariates_of(cohort: xr.Dataset, samples: NDArray[np.int64]) -> Floats | None:
-    """Covariates of some samples (n, k), or None where there are none."""
-    if "sample_covariate" not in cohort or cohort.sizes.get("covariates", 0) == 0:
-        return None
-    return np.asarray(cohort["sample_covariate"].values[samples], dtype=np.float64)
 
 
 def cohort_blocks(

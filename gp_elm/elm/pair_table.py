@@ -15,9 +15,9 @@ from gp_elm.association.inflation import p_value
 from gp_elm.association.sweep_summary import ColumnSweep
 from gp_elm.elm.additive import NonAdditive, take_out_additive
 from gp_elm.elm.effects import Analysis
-from gp_elm.elm.fit import DosageReader, covariates_of
 from gp_elm.elm.pair_evidence import KINDS, PairModel, sweep_pairs
 from gp_elm.elm.pair_fits import HeldoutPairs, PairEffects, fit_pairs, sweep_q_values
+from gp_elm.elm.reading import DosageReader, covariates_of
 from gp_elm.elm.study import Floats
 from gp_elm.errors import OptionError
 

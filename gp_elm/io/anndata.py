@@ -108,7 +108,7 @@ def to_anndata(
     varm: dict[str, np.ndarray] = {}
     varp: dict[str, sp.csr_matrix] = {}
     if variants is not None:
-        place_variants(variants, var, varm, own)
+        var = place_variants(variants, var, varm, own)
     if pairs is not None:
         own["pairs"] = storable(pairs, "pairs")
         for trait, key in trait_keys(pd.unique(pairs["trait"])).items():
@@ -177,10 +177,8 @@ def from_anndata(adata: ad.AnnData) -> AnnDataContents:
             )
     cohort = xr.Dataset(data, attrs=json.loads(own.get("attrs", "{}")))
     for name, dims in json.loads(own.get("variables", "{}")).items():
-        values = (
-            obs[name] if dims == ["samples"] else var[name] if dims == ["variants"] else own["arrays"][name]
-        )
-        array = np.asarray(values)
+        frame = {("samples",): obs, ("variants",): var}.get(tuple(dims), own.get("arrays"))
+        array = np.asarray(frame[name])
         cohort[name] = (tuple(dims), array.astype(str) if array.dtype.kind in "OUT" else array)
     return AnnDataContents(
         cohort=cohort,
@@ -196,7 +194,7 @@ def _variant_frame(cohort: xr.Dataset) -> pd.DataFrame:
     var = pd.DataFrame(
         {
             "chromosome": pd.Categorical.from_codes(
-                cohort["variant_contig"].to_numpy(), categories=list(contigs)
+                cohort["variant_contig"].to_numpy(), categories=pd.Index(contigs)
             ),
             "base_pair_location": cohort["variant_position"].to_numpy(),
             "variant_id": text(cohort["variant_id"].to_numpy()),
@@ -223,12 +221,12 @@ def _sample_frame(cohort: xr.Dataset, own: dict[str, Any]) -> pd.DataFrame:
         if variable in cohort:
             values = cohort[variable].to_numpy()
             columns[column] = values if column == "sex" else text(values)
-    taken = set(columns) | {"_index"}
-    for ids, values in (("trait_id", "sample_phenotype"), ("covariate_id", "sample_covariate")):
-        if values not in cohort:
+    taken = set(columns) | {"_index"} | set(map(str, cohort.variables))
+    for ids, variable in (("trait_id", "sample_phenotype"), ("covariate_id", "sample_covariate")):
+        if variable not in cohort:
             continue
         names = [str(name) for name in cohort[ids].to_numpy()]
-        matrix = cohort[values].to_numpy()
+        matrix = cohort[variable].to_numpy()
         placed = [free_name(name, ids.removesuffix("_id"), taken) for name in names]
         own[ids], own[f"{ids}_column"] = text(names), text(placed)
         columns |= {name: matrix[:, k] for k, name in enumerate(placed)}

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anndata as ad
 import dask.array as da
@@ -92,29 +92,35 @@ def read_anndata(path: str | os.PathLike[str]) -> ad.AnnData:
 
 def _write_matrix(group: Any, x: Any) -> None:
     n, m = x.shape
-    chunks = (max(min(n, _CHUNK), 1), max(min(m, _CHUNK), 1))
-    if isinstance(x, da.Array):
-        # whole chunks a block: none is written twice
-        x = x.rechunk((n, _width(n, m, x.dtype.itemsize)))
-    options: dict[str, Any] = {"chunks": chunks}
+    width = _width(n, m, x.dtype.itemsize)
+    layout = {"shape": (n, m), "dtype": x.dtype, "chunks": (max(min(n, _CHUNK), 1), min(width, _CHUNK))}
     if isinstance(group, h5py.Group):
         # of the filters that every HDF5 has, the quickest
-        options |= {"compression": "gzip", "compression_opts": 1}
-    write_elem(group, "X", x, dataset_kwargs=options)
+        array = group.create_dataset("X", compression="gzip", compression_opts=1, **layout)
+    else:
+        array = group.create_array("X", **layout)
+    # what https://anndata.readthedocs.io/en/stable/fileformat-prose.html asks of a dense array
+    array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    # one block after the other: dask's own store reads ahead of a slow disk, without bound
+    for start in range(0, m, width):
+        block = x[:, start : start + width]
+        array[:, start : start + width] = block.compute() if isinstance(block, da.Array) else block
 
 
 def _width(n: int, m: int, itemsize: int) -> int:
-    columns = _BLOCK_BYTES // max(n * itemsize, 1)
-    return max(min(max(columns // _CHUNK, 1) * _CHUNK, m), 1)
+    """Return the number of variants in a block: a multiple of the chunks' width, or below it."""
+    columns = max(_BLOCK_BYTES // max(n * itemsize, 1), 1)
+    return max(min(columns // _CHUNK * _CHUNK or columns, m), 1)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, mode: str) -> Iterator[Any]:
+def _opened(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
     if path.suffix == ".h5ad":
         with h5py.File(path, mode) as file:
             yield file
     else:
-        yield zarr.open_group(str(path), mode=mode, **({"zarr_format": 2} if mode == "w" else {}))
+        # format 2 is what other readers of AnnData expect so far
+        yield zarr.open_group(str(path), mode=mode, zarr_format=2)
 
 
 def _check_suffix(path: Path) -> None:

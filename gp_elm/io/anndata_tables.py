@@ -23,11 +23,11 @@ PAIR_COLUMN = "elm_beta"
 
 def place_variants(
     table: pd.DataFrame, var: pd.DataFrame, varm: dict[str, np.ndarray], own: dict[str, Any]
-) -> None:
-    """Put the variants table into `varm`, and its main columns and text into `var`, by trait."""
+) -> pd.DataFrame:
+    """Put the variants table into `varm`, and return `var` with its main columns and text, by trait."""
     keys = trait_keys(pd.unique(table["trait"]))
     trait = pd.Index(list(keys)).get_indexer(pd.Index(table["trait"]))
-    variant = _find_variants(table[IDENTITY], var)
+    variant = _find_variants(table[IDENTITY], var, within=trait)
     seen = np.zeros((len(var), len(keys)), dtype=bool)
     seen[variant, trait] = True
     if seen.sum() != len(table):
@@ -38,6 +38,7 @@ def place_variants(
     registered = {column.name for column in columns_of("variants")}
     columns = [name for name in table.columns if name not in {"trait", *IDENTITY}]
     columns = [name for name in columns if not (name in registered and table[name].isna().all())]
+    shown: dict[str, Any] = {}
     for name in columns:
         values = table[name]
         if pd.api.types.is_numeric_dtype(values.dtype):
@@ -47,16 +48,17 @@ def place_variants(
             varm[name] = matrix
             if name in SHOWN:
                 for k, key in enumerate(keys.values()):
-                    var[f"{name}:{key}"] = matrix[:, k]
+                    shown[f"{name}:{key}"] = matrix[:, k]
         else:
             for k, key in enumerate(keys.values()):
                 column = np.full(len(var), None, dtype=object)
                 column[variant[trait == k]] = values.to_numpy(dtype=object)[trait == k]
-                var[f"{name}:{key}"] = pd.Categorical(column)
+                shown[f"{name}:{key}"] = pd.Categorical(column)
     if not seen.all():
         varm["in_variants_table"] = seen
     own["variants_trait_id"], own["variants_trait_key"] = text(keys), text(keys.values())
     own["variants_columns"] = text(columns)
+    return pd.concat([var, pd.DataFrame(shown, index=var.index)], axis=1)
 
 
 def take_variants(adata: ad.AnnData, own: Mapping[str, Any]) -> pd.DataFrame:
@@ -65,28 +67,42 @@ def take_variants(adata: ad.AnnData, own: Mapping[str, Any]) -> pd.DataFrame:
     keys = [str(name) for name in own["variants_trait_key"]]
     pieces = []
     for k, (trait, key) in enumerate(zip(traits, keys, strict=True)):
-        piece = adata.var[IDENTITY].astype({"chromosome": str}).assign(trait=trait)
+        data = {"trait": np.full(adata.n_vars, trait, dtype=object)}
+        data |= {name: adata.var[name].to_numpy() for name in IDENTITY}
         for name in map(str, own["variants_columns"]):
             inner = name in adata.varm
-            piece[name] = adata.varm[name][:, k] if inner else adata.var[f"{name}:{key}"].astype(object)
+            data[name] = adata.varm[name][:, k] if inner else adata.var[f"{name}:{key}"].to_numpy(object)
+        piece = pd.DataFrame(data)
         if "in_variants_table" in adata.varm:
             piece = piece[np.asarray(adata.varm["in_variants_table"])[:, k]]
         pieces.append(piece)
     return arrange(pd.concat(pieces), "variants")
 
 
-def _find_variants(identity: pd.DataFrame, var: pd.DataFrame) -> np.ndarray:
-    """Return the index in `var` of each row, by identity; columns of `identity` in the order of IDENTITY."""
+def _find_variants(identity: pd.DataFrame, var: pd.DataFrame, within: np.ndarray | None = None) -> np.ndarray:
+    """Return the index in `var` of each row, by identity; columns of `identity` in the order of IDENTITY.
+
+    Of several variants of one identity, the k-th answers to the k-th row of it in each group of `within`;
+    without groups, the first answers always.
+    """
     rows = pd.DataFrame({name: identity.iloc[:, k].to_numpy() for k, name in enumerate(IDENTITY)})
+    rows["chromosome"] = rows["chromosome"].astype(str)
     known = var[IDENTITY].astype({"chromosome": str}).assign(at=np.arange(len(var)))
-    # of several variants of one identity, the first answers
-    known = known.drop_duplicates(IDENTITY)
-    at = rows.astype({"chromosome": str}).merge(known, on=IDENTITY, how="left")["at"]
+    keys = list(IDENTITY)
+    if known.duplicated(IDENTITY).any():
+        if within is None:
+            known = known.drop_duplicates(IDENTITY)
+        else:
+            known["copy"] = known.groupby(IDENTITY).cumcount()
+            rows["copy"] = rows.assign(within=within).groupby([*IDENTITY, "within"]).cumcount()
+            keys.append("copy")
+    at = rows.merge(known, on=keys, how="left")["at"]
     if at.isna().any():
         lost = rows.iloc[int(np.flatnonzero(at.isna())[0])]
         raise InputError(
-            f"the table has variant {lost['variant_id']} at {lost['chromosome']}:{lost['base_pair_location']}, which "
-            "the cohort lacks; give the cohort that the table was made from"
+            f"the table has variant {lost['variant_id']} at {lost['chromosome']}:"
+            f"{lost['base_pair_location']}, which the cohort lacks; give the cohort that the table was made "
+            "from"
         )
     return at.to_numpy(np.int64)
 
@@ -104,7 +120,7 @@ def pair_matrix(pairs: pd.DataFrame, var: pd.DataFrame) -> sp.csr_matrix:
 def storable(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a table in a form that AnnData files can hold in ``uns``."""
     registered = {column.name for column in columns_of(name)}
-    stored = pd.DataFrame(index=pd.RangeIndex(len(table)).astype(str))
+    stored: dict[str, Any] = {}
     for column in table.columns:
         values = table[column]
         if column in registered and values.isna().all() and len(table):
@@ -112,7 +128,7 @@ def storable(table: pd.DataFrame, name: str) -> pd.DataFrame:
         if not (pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_bool_dtype(values.dtype)):
             values = pd.Series(pd.Categorical(values.astype(object)))
         stored[column] = values.array
-    return stored
+    return pd.DataFrame(stored, index=pd.RangeIndex(len(table)).astype(str))
 
 
 def restored(stored: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gp_elm.errors import InputError, OutputError
-from gp_elm.models.options import Recipe
 from gp_elm.models.prediction import FittedNetwork
+from gp_elm.models.recipe import Recipe
 from gp_elm.predictors.covariates import CovariateModel
 from gp_elm.predictors.linear import LinearPredictor
 from gp_elm.streaming.store import Store
@@ -86,7 +87,7 @@ class FittedFold:
                 covariates=CovariateModel(load_file(directory / "covariates.safetensors")["coefficients"]),
                 history=described["history"],
             )
-        except (InputError, OSError) as error:
+        except (InputError, OSError, SafetensorError) as error:
             logger.warning("%s cannot be read (%s): it is trained again", directory, error)
             return None
 

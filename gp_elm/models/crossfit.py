@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.models.checkpoint import FittedFold, fold_key
-from gp_elm.models.fold import FoldSamples, train_network
-from gp_elm.models.options import Recipe, TrainingOptions, choose_device, choose_recipe
+from gp_elm.models.fold import train_network
+from gp_elm.models.options import TrainingOptions, choose_device
 from gp_elm.models.prediction import FittedNetwork
+from gp_elm.models.recipe import Recipe, choose_recipe
+from gp_elm.models.samples import FoldSamples
 from gp_elm.predictors.covariates import CovariateModel
 from gp_elm.predictors.lasso import fit_lasso
 from gp_elm.predictors.linear import LinearPredictor
-from gp_elm.predictors.ridge import RidgeKernel, fit_ridge
+from gp_elm.predictors.ridge import RidgeKernel
 from gp_elm.runtime.progress import Progress
 from gp_elm.streaming.store import Store
 
@@ -29,7 +32,8 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _LINEAR_SHARE = 0.1  # of the progress of a fold
-PREDICTORS = ("network", "lasso", "ridge")
+_FITS = {"network": "networks", "lasso": "lasso", "ridge": "ridge"}
+PREDICTORS = tuple(_FITS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +73,7 @@ class CrossFit:
 
     def predict(self, store: Store, rows: Ints, *, predictor: str = "network") -> Floats:
         """Mean prediction of the folds' fits for samples outside the cross-fitting, (n, T), covariates taken out."""
-        fits = {"network": self.networks, "lasso": self.lasso, "ridge": self.ridge}[predictor]
+        fits: Sequence[FittedNetwork | LinearPredictor] = getattr(self, _FITS[predictor])
         return np.mean([fit.predict(store, rows) for fit in fits], axis=0)
 
     def residual_of(self, traits: Floats, covariates: Floats | None) -> Floats:
@@ -147,6 +151,7 @@ def cross_fit_networks(
                 bar.update(1)
             else:
                 training = np.flatnonzero(folds != k)
+                kernel = RidgeKernel(store, rows) if kernel is None else kernel
                 fold_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
                 found = _fit_fold(
                     store,
@@ -177,7 +182,7 @@ def _fit_fold(
     *,
     recipe: Recipe,
     options: TrainingOptions,
-    kernel: RidgeKernel | None,
+    kernel: RidgeKernel,
     seed: int,
     bar: Progress,
 ) -> FittedFold:
@@ -187,11 +192,11 @@ def _fit_fold(
     model = CovariateModel.fit(mine, traits[training])
     residual = model.residual(mine, traits[training])
     _, center, sd = store.moments(rows[training])
-    linear: dict[str, Any] = {"center": center, "sd": sd, "groups": groups[training], "seed": seed}
-    lasso = fit_lasso(store, rows[training], residual, **linear)
-    ridge = fit_ridge(store, rows[training], residual, kernel=kernel, **linear)
+    own = groups[training]
+    lasso = fit_lasso(store, rows[training], residual, center=center, sd=sd, groups=own, seed=seed)
+    ridge = kernel.fit(rows[training], residual, groups=own, seed=seed)
     bar.update(_LINEAR_SHARE)
-    samples = FoldSamples(store, rows[training], residual, groups[training], center, sd)
+    samples = FoldSamples(store, rows[training], residual, own, center, sd)
     network, histories = train_network(
         samples,
         recipe,
@@ -207,7 +212,7 @@ def _fit_fold(
         lasso,
         ridge,
         model,
-        {"seconds": seconds, "loops": [asdict(history) for history in histories]},
+        {"seconds": seconds, "loops": [history.to_dict() for history in histories]},
     )
 
 

@@ -98,30 +98,3 @@ class Feed:
         for number, (within, packed) in enumerate(visits):
             if number == 0 or 2 * len(within) >= batch_size:
                 yield index[within], self._decode(packed)
-
-
-def choose_validation(groups: NDArray[np.integer], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Samples that choose the best state: whole groups, drawn until they hold ``fraction`` of the samples.
-
-    Parameters
-    ----------
-    groups : ndarray of int, shape (n,)
-        Group of each sample.
-    fraction : float
-        Share of the samples.
-    seed : int
-        Seed of the draw.
-
-    Returns
-    -------
-    ndarray of bool, shape (n,)
-        True for the validation samples; at least one group is on each side.
-    """
-    labels, group = np.unique(groups, return_inverse=True)
-    order = np.random.default_rng([seed, 101]).permutation(len(labels))
-    sizes = np.bincount(group, minlength=len(labels))[order]
-    wanted = int(np.searchsorted(np.cumsum(sizes), fraction * len(groups))) + 1
-    chosen = order[: max(1, min(wanted, len(labels) - 1))]
-    picked = np.zeros(len(labels), dtype=bool)
-    picked[chosen] = True
-    return picked[group]

@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gp_elm.models.feed import Feed, choose_validation
+from gp_elm.errors import OptionError
+from gp_elm.models.feed import Feed
+from gp_elm.models.heredity import HeredityWeights, heredity_weights
 from gp_elm.models.networks import GatedNetwork, QuadraticNetwork, TraitQuadraticNetwork, average_quadratic
-from gp_elm.models.options import Recipe, Schedule
 from gp_elm.models.prediction import FittedNetwork
+from gp_elm.models.recipe import Recipe, Schedule
+from gp_elm.models.samples import FoldSamples
 from gp_elm.models.training import History, Targets, fit
 from gp_elm.predictors.covariates import missing_patterns
 from gp_elm.predictors.linear import LinearPredictor
-from gp_elm.streaming.store import Store
-
-logger = logging.getLogger(__name__)
+from gp_elm.streaming.sampler import validation_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-WEIGHT_EXPONENT = 0.75
-"""Power of the summed squared lasso coefficients that is the heredity weight of a locus (METHOD 8)."""
-FALLBACK_LOCI = 32
-"""Loci fed where the lasso selects none: those most correlated with any trait."""
 _UNITS, _OUTPUT = 1.0, 0.1
-_SHARED_UNITS, _SHARED_OUTPUT = 0.1, 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class FoldSamples:
-    """Training samples of a fold.
-
-    Attributes
-    ----------
-    store : Store
-        The genotypes.
-    rows : ndarray of int64, shape (n,)
-        Their rows in the store.
-    traits : ndarray of float64, shape (n, T)
-        Traits less covariates, NaN missing.
-    groups : ndarray of int, shape (n,)
-        Group of each sample.
-    center, sd : ndarray of float64, shape (m,)
-        Mean and standard deviation of each variant's dosage.
-    """
-
-    store: Store
-    rows: Ints
-    traits: Floats
-    groups: NDArray[np.integer]
-    center: Floats
-    sd: Floats
+# near zero: a half square starts flat, and early stopping keeps most units there (chosen by inner validation, yeast)
+_SHARED_UNITS, _SHARED_OUTPUT = 0.1, 0.3
+_TRAIT_UNITS, _TRAIT_OUTPUT = 0.1, 1.0
 
 
 Report = Callable[[float, float], None]
@@ -100,19 +71,21 @@ def train_network(
     """
     trait_sd = np.nanstd(samples.traits, axis=0)
     trait_sd[~(trait_sd > 0)] = 1.0
-    heredity = recipe.weighting == "heredity" and lasso is not None
-    if heredity and lasso is not None:
-        standardised = lasso.coefficients * samples.sd / trait_sd[:, None]
-        columns, weight = heredity_weights(samples, standardised)
+    if recipe.weighting == "heredity":
+        if lasso is None:
+            raise OptionError(
+                "heredity weighting needs the lasso of the same samples; give lasso=fit_lasso(...)"
+            )
+        weights = heredity_weights(samples, lasso.coefficients * samples.sd / trait_sd[:, None])
         target = samples.traits - lasso.predict(samples.store, samples.rows)
-        effects = np.abs(standardised[:, columns])
     else:
-        columns = np.flatnonzero(samples.sd > 0)
-        weight = np.ones(len(columns))
+        lasso = None
+        varying = np.flatnonzero(samples.sd > 0)
+        weights = HeredityWeights(varying, np.ones(len(varying)), np.ones((len(trait_sd), len(varying))))
         target = samples.traits
-        effects = np.zeros((len(trait_sd), 0))
+    columns = weights.columns
     shift = np.nan_to_num(np.nanmean(target, axis=0))
-    scale = weight / samples.sd[columns]
+    scale = weights.shared / samples.sd[columns]
     feed = Feed(
         samples.store,
         samples.rows,
@@ -122,13 +95,14 @@ def train_network(
         device=device,
         resident_bytes=resident_bytes,
     )
-    job = _Job(feed, Targets((target - shift) / trait_sd, feed.device), samples, recipe, seed, report)
-    if recipe.network == "quadratic" and heredity:
-        modules = job.heredity_quadratic(effects / np.where(weight > 0, weight, 1.0))
-    elif recipe.network == "quadratic":
-        modules = job.few_loci_quadratic((target - shift) / trait_sd)
-    else:
+    target = (target - shift) / trait_sd
+    job = _Job(feed, Targets(target, feed.device), samples, recipe, seed, report)
+    if recipe.network != "quadratic":
         modules = job.gated()
+    elif recipe.weighting == "heredity":
+        modules = job.heredity_quadratic(weights.by_trait / weights.shared)
+    else:
+        modules = job.few_loci_quadratic(target)
     network = FittedNetwork(
         columns=columns,
         center=samples.center[columns],
@@ -136,38 +110,9 @@ def train_network(
         modules=tuple(modules),
         output_scale=trait_sd,
         output_shift=shift,
-        offset=lasso if heredity else None,
+        offset=lasso,
     )
     return network, job.histories
-
-
-def heredity_weights(samples: FoldSamples, effects: Floats) -> tuple[Ints, Floats]:
-    """Loci that the lasso selects for any trait, and their weights.
-
-    Parameters
-    ----------
-    samples : FoldSamples
-        Used where the lasso selects nothing.
-    effects : ndarray of float64, shape (T, m)
-        Lasso coefficients for standardised dosages and traits.
-
-    Returns
-    -------
-    columns : ndarray of int64, shape (p,)
-        Selected loci; the :data:`FALLBACK_LOCI` most correlated ones, equally weighted, where there are none.
-    weight : ndarray of float64, shape (p,)
-        (sum_t b_it^2)^.75, of root mean square 1.
-    """
-    strength = (effects**2).sum(axis=0) * (samples.sd > 0)
-    columns = np.flatnonzero(strength)
-    if len(columns):
-        weight = strength[columns] ** WEIGHT_EXPONENT
-        return columns, weight / np.sqrt(np.mean(weight**2))
-    largest = np.max(np.abs(_correlations(samples)), axis=0, initial=0.0)
-    columns = np.sort(np.argsort(-largest, kind="stable")[:FALLBACK_LOCI])
-    columns = columns[samples.sd[columns] > 0]
-    logger.info("the lasso selects no locus: the network gets the %d most correlated ones", len(columns))
-    return columns, np.ones(len(columns))
 
 
 class _Job:
@@ -183,7 +128,8 @@ class _Job:
         report: Report | None,
     ) -> None:
         self.feed, self.targets, self.recipe, self.seed, self.report = feed, targets, recipe, seed, report
-        chosen = choose_validation(samples.groups, recipe.validation_fraction, seed)
+        fraction = recipe.validation_fraction
+        chosen = validation_rows(samples.groups, len(samples.rows), seed=seed, fraction=fraction)
         self.validation, self.train = np.flatnonzero(chosen), np.flatnonzero(~chosen)
         self.loops = recipe.members + (1 if recipe.trait_hidden else 0)
         self.histories: list[History] = []
@@ -248,7 +194,7 @@ class _Job:
             return [average_quadratic(shared, [1 / len(shared)] * len(shared))]
         weight = torch.from_numpy(trait_weight.astype(np.float32))
         specific = TraitQuadraticNetwork(weight, recipe.trait_hidden)
-        specific.initialise(self._generator(), units=_SHARED_UNITS, output=_SHARED_OUTPUT)
+        specific.initialise(self._generator(), units=_TRAIT_UNITS, output=_TRAIT_OUTPUT)
         self.fit(specific.to(self.feed.device), recipe.trait_schedule)
         networks = [*shared, specific.cpu().as_quadratic()]
         return [average_quadratic(networks, [0.5 / len(shared)] * len(shared) + [0.5])]
@@ -292,14 +238,3 @@ def _least_squares(feed: Feed, target: Floats, index: Ints) -> tuple[Floats, Flo
         ridge = 1e-6 * np.trace(gram[k]) / (inputs + 1) * np.eye(inputs + 1)
         solution[:, mine] = np.linalg.solve(gram[k] + ridge, cross[:, mine])
     return solution[1:].T.copy(), solution[0].copy()
-
-
-def _correlations(samples: FoldSamples) -> Floats:
-    """Correlation of every trait with every variant, (T, m), missing values as the mean."""
-    centred = np.nan_to_num(samples.traits - np.nanmean(samples.traits, axis=0))
-    products = np.zeros((centred.shape[1], len(samples.center)))
-    for start in range(0, len(samples.rows), 256):
-        x = samples.store.block(samples.rows[start : start + 256], center=samples.center)
-        products += centred[start : start + 256].T @ x
-    spread = np.sqrt((centred**2).sum(axis=0))[:, None] * samples.sd * len(samples.rows) ** 0.5
-    return np.divide(products, spread, out=np.zeros_like(products), where=spread > 0)

@@ -24,7 +24,7 @@ Gate = Callable[[Tensor], Tensor]
 
 # z * gate(z) is the activation
 GATES: dict[str, Gate] = {
-    "leaky_relu": lambda z: torch.where(z > 0, 1.0, LEAK).to(z.dtype),
+    "leaky_relu": lambda z: torch.where(z > 0, z.new_ones(()), z.new_full((), LEAK)),
     "relu": lambda z: (z > 0).to(z.dtype),
     "gelu": lambda z: 0.5 * (1.0 + torch.erf(z * 0.5**0.5)),
     "silu": torch.sigmoid,
@@ -91,7 +91,7 @@ class QuadraticNetwork(nn.Module):
 
     def gates(self, z: Tensor) -> list[Tensor]:
         """The v branch, or half of the u branch: one tensor (n, h)."""
-        if self.v is None:
+        if self.v is None or self.v_bias is None:
             return [0.5 * torch.addmm(self.u_bias, z, self.u.T)]
         return [torch.addmm(self.v_bias, z, self.v.T)]
 
@@ -269,7 +269,7 @@ def average_quadratic(networks: Sequence[QuadraticNetwork], weights: Sequence[fl
         outputs = [w * network.output for w, network in zip(weights, networks, strict=True)]
         total.output.copy_(torch.cat(outputs, 1))
         for weight, network in zip(weights, networks, strict=True):
-            total.constant += weight * network.constant
+            total.constant.add_(weight * network.constant)
             if total.linear is not None and network.linear is not None:
-                total.linear += weight * network.linear
+                total.linear.add_(weight * network.linear)
     return total

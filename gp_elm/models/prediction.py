@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
@@ -194,7 +195,7 @@ class FittedNetwork:
         try:
             described = json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
             tensors = load_file(directory / _TENSORS)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise InputError(f"{directory} holds no trained network ({error}); train it again") from error
         if described.get("format") != FORMAT:
             raise InputError(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +17,13 @@ from torch.func import functional_call
 
 from gp_elm.errors import NetworkError
 from gp_elm.models.feed import Feed
-from gp_elm.models.options import Schedule
+from gp_elm.models.recipe import Schedule
 
 logger = logging.getLogger(__name__)
+
+SMALL_STEP = 3e7
+"""Multiplications of a step below which one thread trains: a second one gains nothing there, and waits for the first
+where the machine is shared."""
 
 Report = Callable[[int, float], None]
 """Called after each epoch with the epochs done since the last call and the validation loss."""
@@ -36,6 +43,10 @@ class History:
 
     validation_loss: tuple[float, ...]
     best_epoch: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"best_epoch": self.best_epoch, "validation_loss": list(self.validation_loss)}
 
 
 class Targets:
@@ -110,74 +121,113 @@ def fit(
     NetworkError
         Where the loss becomes infinite or NaN in the first epoch.
     """
-    parameters = dict(module.named_parameters())
-    weights = list(parameters.values())
-    optimiser = _optimiser(weights, schedule)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, patience=10) if schedule.plateau else None
-    penalised = [parameters[name] for name in sparse] if schedule.l1 else []
-    averages = [w.detach().clone() for w in weights] if schedule.ema else [w.detach() for w in weights]
-    averaged = dict(zip(parameters, averages, strict=True))
-    best = [a.clone() for a in averages]
-    losses: list[float] = []
-    best_epoch = 0
-    for epoch in range(schedule.epochs):
-        rate = schedule.l1
-        for number, (index, z) in enumerate(
-            feed.epoch(train, batch_size=schedule.batch, seed=seed, epoch=epoch)
-        ):
-            total, count = targets.loss(module(z), index, schedule.loss)
+    with _threads(schedule.batch * sum(w.numel() for w in module.parameters())):
+        loop = _Loop(module, feed, targets, train, validation, schedule, seed, sparse)
+        for epoch in range(schedule.epochs):
+            loop.learn(epoch)
+            if not loop.finite:
+                if epoch == 0:
+                    raise NetworkError("the loss is not finite after one epoch; give a smaller learning rate")
+                logger.warning("the validation loss is no longer finite in epoch %d; training stops", epoch)
+            stopping = not loop.finite or (bool(schedule.patience) and loop.stale >= schedule.patience)
+            if report is not None:
+                report(schedule.epochs - epoch if stopping else 1, loop.losses[-1])
+            if stopping:
+                break
+        return loop.finish()
+
+
+class _Loop:
+    """State of one training."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        feed: Feed,
+        targets: Targets,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        schedule: Schedule,
+        seed: int,
+        sparse: tuple[str, ...],
+    ) -> None:
+        self.module, self.feed, self.targets, self.schedule, self.seed = module, feed, targets, schedule, seed
+        self.train, self.validation = train, validation
+        parameters = dict(module.named_parameters())
+        self.weights = list(parameters.values())
+        kind = torch.optim.AdamW if schedule.optimiser == "adamw" else torch.optim.Adam
+        rate, decay = schedule.learning_rate, schedule.weight_decay
+        self.optimiser = kind(self.weights, lr=rate, weight_decay=decay, fused=True)
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(self.optimiser, patience=schedule.plateau)
+        self.penalised = [parameters[name] for name in sparse] if schedule.l1 else []
+        # without averaging the average is the weights themselves
+        self.average = [w.detach().clone() if schedule.ema else w.detach() for w in self.weights]
+        self.named = dict(zip(parameters, self.average, strict=True))
+        self.best = [average.clone() for average in self.average]
+        self.best_epoch = 0
+        self.losses: list[float] = []
+
+    @property
+    def finite(self) -> bool:
+        """Whether the last validation loss is."""
+        return bool(np.isfinite(self.losses[-1]))
+
+    @property
+    def stale(self) -> int:
+        """Epochs since the best one."""
+        return len(self.losses) - 1 - self.best_epoch
+
+    def learn(self, epoch: int) -> None:
+        """One pass over the training samples and one over the validation samples."""
+        schedule, started = self.schedule, time.perf_counter()
+        batches = self.feed.epoch(self.train, batch_size=schedule.batch, seed=self.seed, epoch=epoch)
+        for number, (index, z) in enumerate(batches):
+            total, count = self.targets.loss(self.module(z), index, schedule.loss)
             loss = total / count
-            if penalised:
-                progress = (epoch + min(number * schedule.batch / len(train), 1.0)) / schedule.epochs
-                rate = schedule.l1 * schedule.l1_ramp**progress
-                loss = loss + rate * sum((w.abs().sum() for w in penalised), torch.zeros(()))
-            optimiser.zero_grad()
+            if self.penalised:
+                progress = (epoch + number * schedule.batch / len(self.train)) / schedule.epochs
+                strength = schedule.l1 * schedule.l1_ramp**progress
+                for weight in self.penalised:
+                    loss = loss + strength * weight.abs().sum()
+            self.optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            self.optimiser.step()
             if schedule.ema:
-                for average, weight in zip(averages, weights, strict=True):
+                for average, weight in zip(self.average, self.weights, strict=True):
                     average.lerp_(weight.detach(), 1 - schedule.ema)
-        losses.append(_validation_loss(module, averaged, feed, targets, validation, schedule.loss))
-        if not np.isfinite(losses[-1]):
-            if epoch == 0:
-                raise NetworkError("the loss is not finite after one epoch; give a smaller learning rate")
-            logger.warning("the validation loss is no longer finite at epoch %d; training stops", epoch)
-            losses.pop()
-            break
-        if epoch == 0 or losses[-1] < losses[best_epoch]:
-            best_epoch = epoch
-            for kept, average in zip(best, averages, strict=True):
+        self.losses.append(self._validate())
+        if schedule.plateau:
+            self.plateau.step(self.losses[-1])
+        if epoch == 0 or self.losses[-1] < self.losses[self.best_epoch]:
+            self.best_epoch = epoch
+            for kept, average in zip(self.best, self.average, strict=True):
                 kept.copy_(average)
-        if plateau is not None:
-            plateau.step(losses[-1])
-        stopping = bool(schedule.patience) and epoch - best_epoch >= schedule.patience
-        if report is not None:
-            report(schedule.epochs - epoch if stopping else 1, losses[-1])
-        if stopping:
-            break
-    with torch.no_grad():
-        for weight, kept in zip(weights, best, strict=True):
-            weight.copy_(kept)
-    return History(tuple(losses), best_epoch)
+        logger.debug("epoch %d: loss %.5f, %.2f s", epoch, self.losses[-1], time.perf_counter() - started)
+
+    def finish(self) -> History:
+        """Give the module the weights of its best epoch."""
+        with torch.no_grad():
+            for weight, kept in zip(self.weights, self.best, strict=True):
+                weight.copy_(kept)
+        return History(tuple(loss for loss in self.losses if np.isfinite(loss)), self.best_epoch)
+
+    def _validate(self) -> float:
+        total = count = 0.0
+        with torch.no_grad():
+            for index, z in self.feed.blocks(self.validation):
+                output = functional_call(self.module, self.named, (z,))
+                part, values = self.targets.loss(output, index, self.schedule.loss)
+                total += float(part)
+                count += values
+        return total / max(count, 1.0)
 
 
-def _optimiser(weights: list[nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if schedule.optimiser == "adamw" else torch.optim.Adam
-    return kind(weights, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
-
-
-def _validation_loss(
-    module: nn.Module,
-    weights: dict[str, Tensor],
-    feed: Feed,
-    targets: Targets,
-    validation: NDArray[np.int64],
-    kind: str,
-) -> float:
-    total = count = 0.0
-    with torch.no_grad():
-        for index, z in feed.blocks(validation):
-            part, values = targets.loss(functional_call(module, weights, (z,)), index, kind)
-            total += float(part)
-            count += values
-    return total / max(count, 1.0)
+@contextmanager
+def _threads(multiplications: float) -> Iterator[None]:
+    """One torch thread within, where a step is small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if multiplications < SMALL_STEP else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

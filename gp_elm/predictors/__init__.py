@@ -1,1 +1,1 @@
-"""Linear predictors of traits from genotypes: the yardsticks of the networks, and the offset some of them start from."""
+"""Linear predictors of traits from genotypes: yardsticks of the networks, and the offset that some start from."""

@@ -12,6 +12,8 @@ from numba import njit
 
 # Sweeps before the first exact step: fewer cost exact steps in vain, more cost sweeps.
 _SWEEPS = 60
+# Full sweeps without progress before giving up.
+_STALE = 10
 # Relative to the mean diagonal; keeps identical variants from making the system singular.
 _JITTER = 1e-9
 
@@ -38,7 +40,8 @@ def lasso_on_gram(gram, target, penalty, beta, tolerance, max_rounds):  # type: 
     Returns
     -------
     int
-        Full sweeps done; ``max_rounds`` where the tolerance was not reached.
+        Full sweeps done; ``max_rounds`` where the tolerance was not reached. It stops, too, where sweeps no longer
+        lower the violation, which rounding bounds from below where features are nearly collinear.
     """
     size = len(target)
     gradient = target.copy()
@@ -46,6 +49,7 @@ def lasso_on_gram(gram, target, penalty, beta, tolerance, max_rounds):  # type: 
         if beta[j] != 0.0:
             for i in range(size):
                 gradient[i] -= gram[j, i] * beta[j]
+    least, stale = np.inf, 0
     for rounds in range(max_rounds):
         worst = 0.0
         for j in range(size):
@@ -60,7 +64,10 @@ def lasso_on_gram(gram, target, penalty, beta, tolerance, max_rounds):  # type: 
                 beta[j] = new
                 for i in range(size):
                     gradient[i] -= gram[j, i] * delta
-        if worst <= tolerance * penalty and _violation(gradient, beta, gram, penalty) <= tolerance * penalty:
+        violation = max(worst, _violation(gradient, beta, gram, penalty))
+        stale = 0 if violation < 0.9 * least else stale + 1
+        least = min(least, violation)
+        if violation <= tolerance * penalty or stale >= _STALE:
             return rounds + 1
         active = np.flatnonzero(beta)
         if len(active) == 0:
@@ -115,6 +122,7 @@ def _solve_active(gram, target, penalty, beta, tolerance):  # type: ignore[no-un
     """The same problem on the active features only, where most are expected to stay active."""
     size = len(target)
     gradient = target - gram @ beta
+    least = np.inf
     for _ in range(size + 8):
         for _sweep in range(_SWEEPS):
             for j in range(size):
@@ -158,6 +166,8 @@ def _solve_active(gram, target, penalty, beta, tolerance):  # type: ignore[no-un
                 break
             beta[active[stopper]] = 0.0
         gradient[:] = target - gram @ beta
-        if _violation(gradient, beta, gram, penalty) <= tolerance * penalty:
+        violation = _violation(gradient, beta, gram, penalty)
+        if violation <= tolerance * penalty or violation >= least:
             return beta
+        least = violation
     return beta

@@ -44,11 +44,11 @@ class CovariateModel:
             Where a trait has fewer complete samples than there are coefficients.
         """
         design = _design(covariates, len(traits))
-        known = ~np.isnan(design).any(axis=1)
+        known = np.asarray(~np.isnan(design).any(axis=1))
         coefficients = np.zeros((design.shape[1], traits.shape[1]))
         # Scaled columns, so that the rank does not depend on the covariates' units.
         size = np.sqrt(np.nanmean(design**2, axis=0)) if known.any() else np.ones(design.shape[1])
-        size[size == 0] = 1.0
+        size = np.where(size > 0, size, 1.0)
         masks = known[:, None] & ~np.isnan(traits)
         for pattern, columns in missing_patterns(masks):
             if pattern.sum() < design.shape[1]:

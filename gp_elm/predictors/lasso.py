@@ -9,12 +9,15 @@ its working set.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter1d
+from threadpoolctl import threadpool_limits
 
 from gp_elm.errors import InputError
 from gp_elm.predictors.linear import LinearPredictor
@@ -29,6 +32,8 @@ _PATH_TOLERANCE = 1e-3
 _FINAL_TOLERANCE = 1e-5
 # Variants let in for a trait in one pass.
 _MOST_ADDED = 256
+# Share of the next penalty above which a variant is let in before it is known to violate anything.
+_EAGER = 0.98
 _MOST_PASSES = 2000
 
 
@@ -41,10 +46,10 @@ def fit_lasso(
     sd: NDArray[np.float64],
     groups: NDArray[np.generic] | None,
     seed: int,
-    n_penalties: int = 60,
+    n_penalties: int = 40,
     smallest_penalty: float | None = None,
     validation_fraction: float = 0.125,
-    patience: int = 4,
+    patience: int = 3,
     threads: int = 2,
 ) -> LinearPredictor:
     """Fit a lasso for each trait, with the penalty that predicts its inner validation samples best.
@@ -90,9 +95,10 @@ def fit_lasso(
     validation = validation_rows(groups, len(rows), seed=seed, fraction=validation_fraction)
     share = smallest_penalty or (1e-3 if len(rows) > store.n_variants else 1e-2)
     steps = share ** (np.arange(n_penalties) / max(n_penalties - 1, 1))
-    solver = _Solver(store, rows, traits, center, sd, threads)
-    penalty, starts = solver.path(steps, validation, patience)
-    return solver.fit(penalty, starts)
+    with _pool(threads) as pool:
+        solver = _Solver(store, rows, traits, center, sd, pool)
+        penalty, starts = solver.path(steps, validation, patience)
+        return solver.fit(penalty, starts)
 
 
 def fit_lasso_at(
@@ -123,8 +129,16 @@ def fit_lasso_at(
         As in :func:`fit_lasso`.
     """
     rows = np.asarray(rows, dtype=np.int64)
-    solver = _Solver(store, rows, traits, center, sd, threads)
-    return solver.fit(np.asarray(penalty, dtype=np.float64), None, tolerance=tolerance)
+    with _pool(threads) as pool:
+        solver = _Solver(store, rows, traits, center, sd, pool)
+        return solver.fit(np.asarray(penalty, dtype=np.float64), None, tolerance=tolerance)
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[Executor]:
+    """Threads of our own; the products between them are too small for BLAS to share out as well."""
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        yield pool
 
 
 class _Solver:
@@ -137,12 +151,14 @@ class _Solver:
         traits: NDArray[np.float64],
         center: NDArray[np.float64],
         sd: NDArray[np.float64],
-        threads: int,
+        pool: Executor,
     ) -> None:
         if len(traits) != len(rows):
-            raise InputError(f"{len(traits)} samples with traits for {len(rows)} rows; align them by sample id")
+            raise InputError(
+                f"{len(traits)} samples with traits for {len(rows)} rows; align them by sample id"
+            )
         scale = np.where(sd > 0, 1.0 / np.where(sd > 0, sd, 1.0), 0.0)
-        self._genotypes = Genotypes(store, rows, np.asarray(center, dtype=np.float64), scale)
+        self._genotypes = Genotypes(store, rows, np.asarray(center, dtype=np.float64), scale, pool)
         self._known = ~np.isnan(traits)
         count = np.maximum(self._known.sum(axis=0), 1)
         filled = np.where(self._known, traits, 0.0)
@@ -150,17 +166,17 @@ class _Solver:
         size = np.sqrt((np.where(self._known, traits - mean, 0.0) ** 2).sum(axis=0) / count)
         self._shift, self._size = mean, np.where(size > 0, size, 1.0)
         self._traits = np.where(self._known, (traits - mean) / self._size, 0.0)
-        self._threads = threads
+        self._pool = pool
         # Neighbours in strong linkage come in one at a time: only local peaks of the gradient are let in. A matter of
         # speed, since whatever violates the optimality conditions later comes in later.
-        self._window = 2 * min(8, store.n_variants // 2000) + 1
+        self._window = 2 * min(16, store.n_variants // 600) + 1
 
     def path(
         self, steps: NDArray[np.float64], validation: NDArray[np.bool_], patience: int
     ) -> tuple[NDArray[np.float64], list[tuple[NDArray[np.int64], NDArray[np.float64]]]]:
         """Best penalty of each trait (on the standardised trait), with the variants and coefficients found there."""
         mask = self._known & ~validation[:, None]
-        y, _ = _centred(self._traits, mask)
+        y = _centred(self._traits, mask)
         left_out = self._known & validation[:, None]
         n_traits = y.shape[1]
         problems = [TraitProblem() for _ in range(n_traits)]
@@ -179,7 +195,7 @@ class _Solver:
             for position, t in enumerate(running):
                 now = steps[step[t]] * largest[t]
                 column = np.abs(gradient[:, position if passes else t])
-                added.append(self._entering(column, problems[t], 0.97 * now))
+                added.append(self._entering(column, problems[t], _EAGER * now))
             current = [problems[t] for t in running]
             genotypes.extend(current, added, y[:, running], mask[:, running])
             self._solve(current, [steps[step[t]] * largest[t] for t in running], _PATH_TOLERANCE)
@@ -204,7 +220,7 @@ class _Solver:
                     still.append(t)
                     kept.append(position)
             running, gradient = still, gradient[:, kept]
-        logger.debug("lasso path: %d passes, up to %d variants in a working set", passes, _largest(problems))
+        logger.debug("lasso path: %d passes over the genotypes", passes)
         return best * self._size, starts
 
     def fit(
@@ -216,7 +232,7 @@ class _Solver:
     ) -> LinearPredictor:
         """Fit all samples at given penalties (on the trait's own scale)."""
         mask = self._known
-        y, _ = _centred(self._traits, mask)
+        y = _centred(self._traits, mask)
         problems = [TraitProblem() for _ in range(y.shape[1])]
         wanted = penalty / self._size
         running = [t for t in range(y.shape[1]) if mask[:, t].any()]
@@ -239,13 +255,12 @@ class _Solver:
         return self._predictor(problems, penalty)
 
     def _solve(self, problems: list[TraitProblem], penalties: list[float], tolerance: float) -> None:
-        with ThreadPoolExecutor(self._threads) as pool:
-            tasks = [
-                pool.submit(p.solve, penalty, tolerance=0.5 * tolerance)
-                for p, penalty in zip(problems, penalties, strict=True)
-            ]
-            for task in tasks:
-                task.result()
+        tasks = [
+            self._pool.submit(p.solve, penalty, tolerance=0.5 * tolerance)
+            for p, penalty in zip(problems, penalties, strict=True)
+        ]
+        for task in tasks:
+            task.result()
 
     def _entering(
         self, gradient: NDArray[np.float64], problem: TraitProblem, threshold: float
@@ -279,17 +294,11 @@ class _Solver:
         return LinearPredictor(coefficients, intercept, self._genotypes.center, penalty)
 
 
-def _centred(
-    traits: NDArray[np.float64], mask: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Traits less their mean over a mask, and that mean."""
+def _centred(traits: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Traits less their mean over a mask."""
     mean = np.where(mask, traits, 0.0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
-    return traits - mean, mean
+    return np.asarray(traits - mean)
 
 
 def _error(observed: NDArray[np.float64], predicted: NDArray[np.float64] | float) -> float:
     return float(np.mean((observed - predicted) ** 2)) if len(observed) else np.inf
-
-
-def _largest(problems: list[TraitProblem]) -> int:
-    return max((len(problem.members) for problem in problems), default=0)

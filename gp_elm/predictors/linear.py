@@ -101,8 +101,12 @@ class LinearPredictor:
         try:
             tensors = load_file(path)
         except (OSError, SafetensorError) as error:
-            raise InputError(f"{path}: not a readable safetensors file ({error}); train the model again") from error
+            raise InputError(
+                f"{path}: not a readable safetensors file ({error}); train the model again"
+            ) from error
         missing = [name for name in _NAMES if name not in tensors]
         if missing:
-            raise InputError(f"{path}: no tensor {missing[0]!r}, so this is no linear predictor; give its own file")
+            raise InputError(
+                f"{path}: no tensor {missing[0]!r}, so this is no linear predictor; give its own file"
+            )
         return cls(**{name: tensors[name] for name in _NAMES})

@@ -5,6 +5,7 @@ Nothing of size samples x variants is kept. A pass decodes blocks of rows once f
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +17,11 @@ from gp_elm.streaming.products import TransposeSum, row_blocks
 from gp_elm.streaming.store import Store
 
 # Share of the penalty above which the gradient of a member without effect keeps it in the working set.
-_NEAR = 0.9
+_NEAR = 1.0
+# Parts of the rows that are summed apart, whatever the number of threads, so that it changes no result.
+_PARTS = 2
+
+Block = NDArray[np.floating]
 
 
 @dataclass(eq=False)
@@ -109,13 +114,17 @@ class Genotypes:
     center, scale : ndarray of float64, shape (m,)
         Scale 0 keeps a variant out.
     dtype : float32 or float64
-        Arithmetic within a block of rows; blocks are added up in float64.
+        Arithmetic of the gradients within a block of rows; blocks are added up in float64. Gram matrices are always
+        float64: in float32 those of near-identical variants are not positive semi-definite.
+    pool : Executor
+        Threads to use; results do not depend on how many they are.
     """
 
     store: Store
     rows: NDArray[np.int64]
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
+    pool: Executor
     dtype: type[np.floating] = np.float64
 
     def table(self, columns: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -150,16 +159,18 @@ class Genotypes:
         products = {t: np.zeros((len(everyone[t]), len(added[t]))) for t in wanted}
         target = {t: np.zeros(len(added[t])) for t in wanted}
         sums = {t: np.zeros(len(added[t])) for t in wanted}
-        counts = mask.astype(self.dtype)
         for start, stop in row_blocks(len(self.rows), 8 * len(union) + self.store.row_bytes):
-            block = unpack(self.store.packed(self.rows[start:stop]), union, table).astype(self.dtype, copy=False)
-            y = traits[start:stop].astype(self.dtype, copy=False)
-            for t in wanted:
-                members = block.take(place[t], axis=1)
-                new = members[:, -len(added[t]) :] * counts[start:stop, t, None]
+            block = unpack(self.store.packed(self.rows[start:stop]), union, table)
+            y, count = traits[start:stop], mask[start:stop]
+
+            def add(t: int, block: Block = block, y: Block = y, count: NDArray[np.bool_] = count) -> None:
+                members = block.take(place[t], axis=1).astype(np.float64)
+                new = members[:, -len(added[t]) :] * count[:, t, None]
                 products[t] += members.T @ new
                 target[t] += y[:, t] @ new
                 sums[t] += new.sum(axis=0)
+
+            list(self.pool.map(add, wanted))
         for t in wanted:
             problems[t].extend(added[t], products[t], target[t], sums[t], int(mask[:, t].sum()))
 
@@ -192,11 +203,21 @@ class Genotypes:
             effects[np.searchsorted(union, nonzero[t]), t] = problem.beta[problem.beta != 0]
         offset = np.array([problem.offset for problem in problems])
         predicted = np.empty(traits.shape)
-        total = TransposeSum(self.store.n_variants, len(problems), dtype=self.dtype)
-        for start, stop in row_blocks(len(self.rows), 4 * self.store.n_variants):
-            packed = self.store.packed(self.rows[start:stop])
-            predicted[start:stop] = unpack(packed, union, table) @ effects - offset
-            residual = np.where(mask[start:stop], traits[start:stop] - predicted[start:stop], 0.0)
-            used = residual.any(axis=1)
-            total.add(packed[used], residual[used])
-        return total.result(self.center) * self.scale[:, None] / np.maximum(mask.sum(axis=0), 1), predicted
+        parts = [
+            (TransposeSum(self.store.n_variants, len(problems), dtype=self.dtype), part)
+            for part in np.array_split(np.arange(len(self.rows)), _PARTS)
+        ]
+
+        def run(total: TransposeSum, part: NDArray[np.int64]) -> TransposeSum:
+            for start, stop in row_blocks(len(part), 4 * self.store.n_variants):
+                here = slice(part[start], part[stop - 1] + 1)
+                packed = self.store.packed(self.rows[here])
+                predicted[here] = unpack(packed, union, table) @ effects - offset
+                residual = np.where(mask[here], traits[here] - predicted[here], 0.0)
+                used = residual.any(axis=1)
+                total.add(packed[used], residual[used])
+            return total
+
+        tasks = [self.pool.submit(run, total, part) for total, part in parts]
+        gradient = sum(task.result().result(self.center) for task in tasks)
+        return gradient * self.scale[:, None] / np.maximum(mask.sum(axis=0), 1), predicted

@@ -37,7 +37,9 @@ class RunFolder:
         Where the folder holds another run, or files that no run wrote, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], identity: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
         self.path = Path(path)
         text = json.dumps(identity, sort_keys=True, default=str)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -63,13 +65,17 @@ class RunFolder:
                     raise OutputError(
                         f"{self.path} holds files that no gp-elm run wrote ({there[0]}); choose another --out"
                     )
-                changed = _difference(found.get("identity", {}), json.loads(json.dumps(identity, default=str)))
+                changed = _difference(
+                    found.get("identity", {}), json.loads(json.dumps(identity, default=str))
+                )
                 raise OutputError(
                     f"{self.path} holds another run (it differs in {changed}); choose another --out, "
                     "or add --overwrite to replace it"
                 )
             if found is None:
-                raise OutputError(f"{self.path} holds files that no gp-elm run wrote ({there[0]}); they are left alone")
+                raise OutputError(
+                    f"{self.path} holds files that no gp-elm run wrote ({there[0]}); they are left alone"
+                )
             for entry in self.path.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         try:

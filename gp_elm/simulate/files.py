@@ -75,6 +75,13 @@ def simulate(
     OutputError
         Where files stand there already, or the disk is full.
 
+    Notes
+    -----
+    ``OUT.truth_effects.tsv`` has ``trait kind variant_id_1 effect_allele_1 variant_id_2 effect_allele_2
+    beta variance_share``: kind ``additive``, ``dominance`` or ``epistatic``, beta per copy of the effect
+    allele (for a pair, per product of copies; for dominance, of [dosage = 1] beside the dosage) in units of
+    the trait before its monotone change of scale. ``OUT.truth_variance.tsv`` has ``trait component value share``.
+
     Examples
     --------
     >>> simulate("cohort", n_samples=500, n_variants=1000, additive_variance=0.4, seed=7)  # doctest: +SKIP

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,15 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from gp_elm.errors import InputError, OutputError
-from gp_elm.kernels.decode import CALLS_PER_BYTE, count_codes, decode_table, pack_transposed, row_bytes, unpack
+from gp_elm.kernels.decode import (
+    count_codes,
+    decode_table,
+    row_bytes,
+    unpack,
+)
 from gp_elm.runtime.atomic import atomic_path
 from gp_elm.runtime.progress import Progress
+from gp_elm.streaming.transpose import write_packed
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +210,7 @@ def write_store(
         raise OutputError(f"{path} exists and is not a genotype store; remove it or choose another folder")
     with atomic_path(path) as folder:
         folder.mkdir()
-        _write_genotypes(cohort, folder / _GENOTYPES, progress, memory)
+        write_packed(cohort, folder / _GENOTYPES, progress, memory)
         (folder / _DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
     return open_store(path)
 
@@ -229,12 +235,16 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     """
     path = Path(path)
     if not _is_store(path):
-        raise InputError(f"{path} is not a genotype store (no {_DESCRIPTION} of this program); write it again")
+        raise InputError(
+            f"{path} is not a genotype store (no {_DESCRIPTION} of this program); write it again"
+        )
     described = json.loads((path / _DESCRIPTION).read_text(encoding="utf-8"))
     shape = (int(described["n_samples"]), row_bytes(int(described["n_variants"])))
     found = (path / _GENOTYPES).stat().st_size
     if found != shape[0] * shape[1]:
-        raise InputError(f"{path / _GENOTYPES}: {found} bytes, expected {shape[0] * shape[1]}; remove the folder")
+        raise InputError(
+            f"{path / _GENOTYPES}: {found} bytes, expected {shape[0] * shape[1]}; remove the folder"
+        )
     empty = np.zeros(shape, dtype=np.uint8)
     return Store(
         path=path,
@@ -278,7 +288,9 @@ def ensure_store(
             if store.fingerprint == wanted and store.identity == cohort_identity(cohort):
                 logger.info("reusing the genotype store %s", path)
                 return store
-            logger.info("writing the genotype store %s again: its source, samples or variants have changed", path)
+            logger.info(
+                "writing the genotype store %s again: its source, samples or variants have changed", path
+            )
     return write_store(cohort, path, fingerprint=wanted, progress=progress)
 
 
@@ -287,58 +299,7 @@ def _is_store(path: Path) -> bool:
         described = json.loads((path / _DESCRIPTION).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(described, dict) and (described.get("format"), described.get("version")) == (FORMAT, VERSION)
-
-
-def _blocks(dosage: xr.DataArray, at_most: int) -> Iterator[tuple[int, NDArray[np.int8]]]:
-    """Consecutive blocks of variants (first variant, dosages), each within one chunk of the source."""
-    data = dosage.data
-    chunks = data.chunks[0] if hasattr(data, "chunks") else (len(data),)
-    first = 0
-    for size in chunks:
-        for start in range(first, first + size, at_most):
-            yield start, np.asarray(data[start : min(start + at_most, first + size)], dtype=np.int8)
-        first += size
-
-
-def _write_genotypes(
-    cohort: xr.Dataset, target: Path, progress: Progress | None, memory: int
-) -> None:
-    """Transpose block by block: a strip of every row is filled in memory, then written at its place."""
-    dosage = cohort["call_dosage"]
-    variants, samples = dosage.shape
-    width = row_bytes(variants)
-    strip_bytes = max(1, min(width, memory // max(samples, 1)))
-    with open(target, "wb") as handle:
-        if samples * width:
-            # Reserved now, because a full disk under a memory map kills the process instead of raising.
-            os.posix_fallocate(handle.fileno(), 0, samples * width)
-    strip = np.zeros((samples, strip_bytes), dtype=np.uint8)
-    per_strip, strip_first = strip_bytes * CALLS_PER_BYTE, 0
-
-    def flush() -> None:
-        used = min(strip_bytes, width - strip_first // CALLS_PER_BYTE)
-        if used <= 0 or not samples:
-            return
-        # A new map for each strip, so that its pages do not count as ours for longer.
-        rows = np.memmap(target, dtype=np.uint8, mode="r+", shape=(samples, width))
-        rows[:, strip_first // CALLS_PER_BYTE : strip_first // CALLS_PER_BYTE + used] = strip[:, :used]
-        rows.flush()
-
-    for first, block in _blocks(dosage, max(256, memory // max(samples, 1))):
-        done = 0
-        while done < len(block):
-            column = first + done - strip_first
-            take = min(len(block) - done, per_strip - column)
-            wrong = pack_transposed(block[done : done + take], strip, column)
-            if wrong >= 0:
-                name = cohort["variant_id"].values[first + done + wrong]
-                raise InputError(f"variant {name}: a dosage is outside 0, 1, 2 and -1 (missing); check its coding")
-            done += take
-            if column + take == per_strip:
-                flush()
-                strip[:] = 0
-                strip_first += per_strip
-        if progress is not None:
-            progress.update(len(block))
-    flush()
+    return isinstance(described, dict) and (described.get("format"), described.get("version")) == (
+        FORMAT,
+        VERSION,
+    )

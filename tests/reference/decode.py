@@ -1,0 +1,30 @@
+"""Two-bit codes, one call at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def pack_slowly(dosage: np.ndarray) -> np.ndarray:
+    """Packed rows of dosages (samples, variants), -1 missing."""
+    samples, variants = dosage.shape
+    packed = np.zeros((samples, -(-variants // 4)), dtype=np.uint8)
+    for s in range(samples):
+        for v in range(variants):
+            code = 3 if dosage[s, v] == -1 else dosage[s, v]
+            packed[s, v // 4] |= code << 2 * (v % 4)
+    return packed
+
+
+def unpack_slowly(packed: np.ndarray, columns: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Value of each code in the columns asked for."""
+    out = np.empty((len(packed), len(columns)), dtype=np.float32)
+    for r, row in enumerate(packed):
+        for j, column in enumerate(columns):
+            out[r, j] = table[j, (int(row[column // 4]) >> 2 * (column % 4)) & 3]
+    return out
+
+
+def centred_slowly(dosage: np.ndarray, center: np.ndarray) -> np.ndarray:
+    """Dosages less the centre, missing calls 0."""
+    return np.where(dosage == -1, 0.0, dosage - center)
