@@ -77,21 +77,37 @@ def plink_epistasis(genotypes: np.ndarray, trait: np.ndarray) -> None:
         codes = np.array([3, 2, 0], dtype=np.uint8)[genotypes.astype(int)].T
         padded = np.zeros((m, (n + 3) // 4 * 4), dtype=np.uint8)
         padded[:, :n] = codes
-        packed = (padded.reshape(m, -1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(axis=2, dtype=np.uint8)
+        packed = (padded.reshape(m, -1, 4) << np.array([0, 2, 4, 6], dtype=np.uint8)).sum(
+            axis=2, dtype=np.uint8
+        )
         prefix.with_suffix(".bed").write_bytes(b"\x6c\x1b\x01" + packed.tobytes())
         prefix.with_suffix(".bim").write_text("".join(f"1\tv{j}\t0\t{j + 1}\tA\tC\n" for j in range(m)))
         prefix.with_suffix(".fam").write_text("".join(f"s{i} s{i} 0 0 1 {trait[i]:.9g}\n" for i in range(n)))
-        command = ["plink1.9", "--bfile", str(prefix), "--epistasis", "--epi1", "1e-6", "--threads", "1", "--out",
-                   str(prefix)]
+        command = [
+            "plink1.9",
+            "--bfile",
+            str(prefix),
+            "--epistasis",
+            "--epi1",
+            "1e-6",
+            "--threads",
+            "1",
+            "--out",
+            str(prefix),
+        ]
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         wall = time.perf_counter() - start
-    print(f"{'plink1.9 --epistasis':28s} n={n} m={m}: {wall:.2f} s, {m * (m - 1) / 2 / wall / 1e6:.3f} M pairs/s")
+    print(
+        f"{'plink1.9 --epistasis':28s} n={n} m={m}: {wall:.2f} s, {m * (m - 1) / 2 / wall / 1e6:.3f} M pairs/s"
+    )
 
 
 def main() -> None:
     """Run the cases."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--samples", type=int, default=10_000)
     parser.add_argument("--variants", type=int, nargs="*", default=[1_000, 4_000])

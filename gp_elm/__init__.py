@@ -8,7 +8,26 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gp_elm.association.linear import linear_scan as linear_scan
+    from gp_elm.cohort import add_covariates as add_covariates
+    from gp_elm.cohort import add_groups as add_groups
+    from gp_elm.cohort import add_phenotypes as add_phenotypes
+    from gp_elm.cohort import open_cohort as open_cohort
+    from gp_elm.elm.effects import elm_effects as elm_effects
+    from gp_elm.elm.fit import cross_fit as cross_fit
+    from gp_elm.errors import GpElmError as GpElmError
+    from gp_elm.io.anndata import from_anndata as from_anndata
+    from gp_elm.io.anndata import to_anndata as to_anndata
+    from gp_elm.io.plink import read_plink as read_plink
+    from gp_elm.pipeline import run as run
+    from gp_elm.report import plots
+    from gp_elm.report.page import write_report as write_report
+    from gp_elm.schema import check_cohort as check_cohort
+
+    pl = plots
 
 try:
     __version__ = version("gp-elm")

@@ -120,7 +120,9 @@ class Result:
             For a level outside (0, 1).
         """
         if not 0 < level < 1:
-            raise OptionError(f"a confidence level of {level} was asked for; give one between 0 and 1, such as 0.95")
+            raise OptionError(
+                f"a confidence level of {level} was asked for; give one between 0 and 1, such as 0.95"
+            )
         frame = self.to_frame()
         df = frame["df"].to_numpy(float) if "df" in frame else np.full(len(frame), np.inf)
         df = np.where(df > 0, df, np.nan)
@@ -163,7 +165,9 @@ class Result:
             if method == "bonferroni":
                 values[valid, at] = np.minimum(p[valid] * valid.sum(), 1.0)
             else:
-                values[valid, at] = stats.false_discovery_control(p[valid], method=method.removeprefix("fdr_"))
+                values[valid, at] = stats.false_discovery_control(
+                    p[valid], method=method.removeprefix("fdr_")
+                )
         frame["adjusted_p_value" if method == "bonferroni" else "q_value"] = values.T.ravel()
         return frame
 
@@ -183,7 +187,11 @@ class Result:
             log_p = self.dataset["neg_log_10_p_value"].values[:, at]
             valid = ~np.isnan(p)
             tested = p[valid]
-            row: dict[str, object] = {"trait": trait, "n_tested": len(tested), "n_untested": int((~valid).sum())}
+            row: dict[str, object] = {
+                "trait": trait,
+                "n_tested": len(tested),
+                "n_untested": int((~valid).sum()),
+            }
             if len(tested):
                 best = int(np.nanargmax(log_p))
                 row |= {
@@ -200,7 +208,9 @@ class Result:
     def _labels(self) -> list[str]:
         identity = self.identity()
         if self.dim == "pairs" and "variant_id_1" in identity:
-            return [f"{a} x {b}" for a, b in zip(identity["variant_id_1"], identity["variant_id_2"], strict=True)]
+            return [
+                f"{a} x {b}" for a, b in zip(identity["variant_id_1"], identity["variant_id_2"], strict=True)
+            ]
         if "variant_id" in identity:
             return [str(name) for name in identity["variant_id"]]
         return [str(index) for index in range(len(identity))]
@@ -216,7 +226,9 @@ class Result:
         return f"<{type(self).__name__}: {self.dataset.sizes[self.dim]} {self.dim}, traits {', '.join(self.traits)}>"
 
     def __str__(self) -> str:
-        return f"{self._heading()}\n{self.summary().to_string(index=False, float_format=lambda v: f'{v:.4g}')}"
+        return (
+            f"{self._heading()}\n{self.summary().to_string(index=False, float_format=lambda v: f'{v:.4g}')}"
+        )
 
     def _repr_html_(self) -> str:
         table = self.summary().to_html(index=False, float_format=lambda v: f"{v:.4g}", border=0)

@@ -98,7 +98,9 @@ def complete_cases(traits: np.ndarray, covariates: np.ndarray | None) -> list[Co
     """
     traits = np.asarray(traits, dtype=np.float64)
     if traits.ndim != 2:
-        raise InputError(f"traits have shape {traits.shape}, expected (samples, traits); add an axis with [:, None]")
+        raise InputError(
+            f"traits have shape {traits.shape}, expected (samples, traits); add an axis with [:, None]"
+        )
     present = np.isfinite(traits)
     if covariates is not None:
         covariates = np.asarray(covariates, dtype=np.float64)
@@ -115,7 +117,7 @@ def complete_cases(traits: np.ndarray, covariates: np.ndarray | None) -> list[Co
     for columns in groups.values():
         rows = np.ascontiguousarray(present[:, columns[0]])
         basis = orthonormal_basis(covariates, rows)
-        inside = traits[np.ix_(rows, columns)]
+        inside = traits[rows][:, columns]
         centred = inside - inside.mean(axis=0) if len(inside) else inside
         within = basis[rows]
         for _ in range(2):  # the second pass takes out what rounding left of a large mean

@@ -10,16 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gp_elm.association.cohort_access import read_variants, sample_covariates, selected
 from gp_elm.association.complete import CompleteCases, complete_cases
 from gp_elm.association.inflation import neg_log_10_p_f
-from gp_elm.association.linear import (
-    BLOCK_BYTES,
-    BlockScan,
-    centred_dosage,
-    read_blocks,
-    sample_covariates,
-    selected,
-)
+from gp_elm.association.linear import BLOCK_BYTES, BlockScan, centred_dosage
+from gp_elm.association.pair_identity import pair_identity, pair_indices
 from gp_elm.errors import InputError
 from gp_elm.kernels.complete_cases import fit_last
 from gp_elm.results import Result
@@ -68,7 +63,9 @@ class InteractionResult(Result):
     )
 
 
-def _oriented(dosage_i: np.ndarray, dosage_j: np.ndarray, traits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _oriented(
+    dosage_i: np.ndarray, dosage_j: np.ndarray, traits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     dosage_i, dosage_j = np.asarray(dosage_i), np.asarray(dosage_j)
     if dosage_i.ndim != 2 or dosage_i.shape != dosage_j.shape or len(dosage_i) != len(traits):
         raise InputError(
@@ -78,7 +75,9 @@ def _oriented(dosage_i: np.ndarray, dosage_j: np.ndarray, traits: np.ndarray) ->
     return dosage_i.T, dosage_j.T
 
 
-def _fit_pairs(first: np.ndarray, second: np.ndarray, groups: list[CompleteCases], n_traits: int) -> BlockScan:
+def _fit_pairs(
+    first: np.ndarray, second: np.ndarray, groups: list[CompleteCases], n_traits: int
+) -> BlockScan:
     """Test (P, n) pairs in pieces of bounded memory."""
     n_pairs, n_samples = first.shape
     scan = BlockScan(*(np.full((n_pairs, n_traits), np.nan) for _ in range(4)))
@@ -227,7 +226,7 @@ def interaction_scan(
     """
     check_cohort(cohort, phenotypes=True)
     rows = selected(cohort, samples)
-    indices = _pair_indices(cohort, pairs)
+    indices = pair_indices(cohort, pairs)
     traits = np.asarray(cohort["sample_phenotype"].values[rows], dtype=np.float64)
     covariates = sample_covariates(cohort, rows)
     groups = complete_cases(traits, covariates)
@@ -242,7 +241,7 @@ def interaction_scan(
     for start in range(0, n_pairs, max(batch, 1)):
         chosen = order[start : start + batch]
         wanted, place = np.unique(indices[chosen], return_inverse=True)
-        dosage = _read_variants(cohort, rows, wanted)
+        dosage = read_variants(cohort, rows, wanted)
         place = place.reshape(-1, 2)
         for at in range(0, len(chosen), 1024):
             some = chosen[at : at + 1024]
@@ -259,7 +258,7 @@ def interaction_scan(
                 progress(done, n_pairs)
     dims = ("pairs", "traits")
     data = {
-        **_pair_identity(cohort, indices),
+        **pair_identity(cohort, indices),
         "trait_id": cohort["trait_id"].variable,
         "beta": (dims, scan.beta),
         "standard_error": (dims, scan.standard_error),
@@ -271,64 +270,3 @@ def interaction_scan(
     if genotypic:
         data |= {name: (dims, values) for name, values in extra.items()}
     return InteractionResult(xr.Dataset(data))
-
-
-def _read_variants(cohort: xr.Dataset, rows: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Genotypes of sorted variants, (v, k), reading only the chunks that hold one."""
-    array = cohort["call_dosage"]
-    chunks = array.chunks[0] if array.chunks is not None else (array.shape[0],)
-    result = np.empty((len(wanted), len(rows)), dtype=array.dtype)
-    start = 0
-    for size in chunks:
-        low, high = np.searchsorted(wanted, [start, start + size])
-        if high > low:
-            result[low:high] = array[start : start + size].values[wanted[low:high] - start][:, rows]
-        start += size
-    return result
-
-
-def _pair_indices(cohort: xr.Dataset, pairs: np.ndarray | pd.DataFrame) -> np.ndarray:
-    n_variants = cohort.sizes["variants"]
-    if isinstance(pairs, pd.DataFrame):
-        names = pd.Index(cohort["variant_id"].values.astype(str))
-        sides = []
-        for column in ("variant_id_1", "variant_id_2"):
-            if column not in pairs:
-                raise InputError(f"the table of pairs has no column {column!r}; give variant_id_1 and variant_id_2")
-            wanted = pairs[column].astype(str).to_numpy()
-            known = np.isin(wanted, names.to_numpy())
-            if not known.all():
-                raise InputError(f"variant {wanted[~known][0]!r} of the pairs is not in the cohort; remove or rename it")
-            twice = np.isin(wanted, names[names.duplicated()].to_numpy())
-            if twice.any():
-                raise InputError(f"variant id {wanted[twice][0]!r} names several variants; give indices instead")
-            sides.append(names.get_indexer(wanted))
-        indices = np.stack(sides, axis=1)
-    else:
-        indices = np.asarray(pairs)
-        if indices.ndim != 2 or indices.shape[1] != 2 or indices.dtype.kind not in "iu":
-            raise InputError(f"pairs have shape {indices.shape}, {indices.dtype}; give a (pairs, 2) array of indices")
-    indices = indices.astype(np.int64)
-    if len(indices) and (indices.min() < 0 or indices.max() >= n_variants):
-        raise InputError(f"pairs index variants {indices.min()} to {indices.max()}; the cohort has {n_variants}")
-    same = np.flatnonzero(indices[:, 0] == indices[:, 1])
-    if len(same):
-        raise InputError(f"pair {same[0]} holds variant {indices[same[0], 0]} twice; give two different variants")
-    return indices
-
-
-def _pair_identity(cohort: xr.Dataset, indices: np.ndarray) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    contigs = np.asarray(cohort["contig_id"].values, dtype=object)
-    columns: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-    for side in (0, 1):
-        at = indices[:, side]
-        for name, values in (
-            ("index", at),
-            ("variant_id", cohort["variant_id"].values[at]),
-            ("chromosome", contigs[cohort["variant_contig"].values[at]]),
-            ("base_pair_location", cohort["variant_position"].values[at]),
-            ("effect_allele", cohort["variant_effect_allele"].values[at]),
-            ("other_allele", cohort["variant_other_allele"].values[at]),
-        ):
-            columns[f"{name}_{side + 1}"] = (("pairs",), values)
-    return columns

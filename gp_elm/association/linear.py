@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import xarray as xr
 
+from gp_elm.association.cohort_access import VARIANT_COLUMNS, read_blocks, sample_covariates, selected
 from gp_elm.association.complete import CompleteCases, complete_cases
 from gp_elm.association.inflation import neg_log_10_p, p_value
 from gp_elm.errors import InputError
@@ -19,10 +20,8 @@ from gp_elm.schema import check_cohort
 
 logger = logging.getLogger("gp_elm.association.linear")
 
-BLOCK_BYTES = 64 << 20
-"""Bytes of float64 genotypes in memory at once."""
-READ_BYTES = 128 << 20
-"""Bytes of one read of genotypes."""
+BLOCK_BYTES = 4 << 20
+"""Bytes of float64 genotypes in memory at once: few enough to stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +94,17 @@ def centred_dosage(dosage: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _variant_major(dosage: np.ndarray) -> np.ndarray:
     dosage = np.asarray(dosage)
     if dosage.ndim != 2:
-        raise InputError(f"dosage has shape {dosage.shape}, expected (samples, variants); add an axis with [:, None]")
+        raise InputError(
+            f"dosage has shape {dosage.shape}, expected (samples, variants); add an axis with [:, None]"
+        )
     return dosage.T
 
 
 def _check_samples(n_dosage: int, groups: list[CompleteCases], traits: np.ndarray) -> None:
     if n_dosage != len(traits):
-        raise InputError(f"dosage has {n_dosage} samples but traits have {len(traits)}; match them by sample id")
+        raise InputError(
+            f"dosage has {n_dosage} samples but traits have {len(traits)}; match them by sample id"
+        )
 
 
 def _fit_groups(
@@ -157,7 +160,9 @@ def scan_block(dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarray | 
     return _fit_groups(variants, groups, np.shape(traits)[1], dominance=False)
 
 
-def dominance_block(dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarray | None = None) -> BlockScan:
+def dominance_block(
+    dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarray | None = None
+) -> BlockScan:
     """Dominance deviation: the coefficient of [heterozygous] beside the dosage.
 
     Parameters
@@ -179,80 +184,6 @@ def dominance_block(dosage: np.ndarray, traits: np.ndarray, covariates: np.ndarr
     groups = complete_cases(traits, covariates)
     _check_samples(variants.shape[1], groups, traits)
     return _fit_groups(variants, groups, np.shape(traits)[1], dominance=True)
-
-
-def selected(cohort: xr.Dataset, samples: np.ndarray | None) -> np.ndarray:
-    """Indices of the samples of a mask, or of all.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-    samples : (n,) bool, optional
-
-    Returns
-    -------
-    (k,) int64
-
-    Raises
-    ------
-    InputError
-        For a mask of another length, or one without samples.
-    """
-    n_samples = cohort.sizes["samples"]
-    if samples is None:
-        return np.arange(n_samples)
-    mask = np.asarray(samples)
-    if mask.dtype != bool or mask.shape != (n_samples,):
-        raise InputError(f"samples is {mask.dtype} of shape {mask.shape}; give one bool for each of {n_samples}")
-    if not mask.any():
-        raise InputError("no sample is selected; give a mask with at least one True")
-    return np.flatnonzero(mask)
-
-
-def read_blocks(cohort: xr.Dataset, rows: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Genotypes block by block: (start, stop, (b, k) dosage of the chosen samples), along the Dataset's own chunks.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-    rows : (k,) int64
-        Samples.
-
-    Yields
-    ------
-    start, stop, dosage
-    """
-    array = cohort["call_dosage"]
-    n_variants, n_samples = array.shape
-    most = max(1, READ_BYTES // max(1, n_samples * array.dtype.itemsize))
-    chunks = array.chunks[0] if array.chunks is not None else (n_variants,)
-    everyone = len(rows) == n_samples
-    start = 0
-    for size in chunks:
-        end = start + size
-        while start < end:
-            stop = min(start + most, end)
-            block = array[start:stop].values
-            yield start, stop, block if everyone else block[:, rows]
-            start = stop
-
-
-def sample_covariates(cohort: xr.Dataset, rows: np.ndarray) -> np.ndarray | None:
-    """Covariates of the chosen samples, or None where the cohort has none."""
-    if "sample_covariate" not in cohort or cohort.sizes.get("covariates", 0) == 0:
-        return None
-    return np.asarray(cohort["sample_covariate"].values[rows], dtype=np.float64)
-
-
-VARIANT_COLUMNS = (
-    "variant_contig",
-    "contig_id",
-    "variant_position",
-    "variant_id",
-    "variant_effect_allele",
-    "variant_other_allele",
-    "variant_ploidy",
-)
 
 
 def linear_scan(
@@ -304,8 +235,11 @@ def linear_scan(
         if progress is not None:
             progress(stop, n_variants)
     if scan.n_degenerate:
-        logger.info("%d of %d tests cannot be made: monomorphic, collinear or too few samples", scan.n_degenerate,
-                    n_variants * n_traits)
+        logger.info(
+            "%d of %d tests cannot be made: monomorphic, collinear or too few samples",
+            scan.n_degenerate,
+            n_variants * n_traits,
+        )
     dims = ("variants", "traits")
     with np.errstate(divide="ignore", invalid="ignore"):
         frequency = total / called / cohort["variant_ploidy"].values

@@ -8,21 +8,24 @@ a histogram of z^2 and a summary of each variant's row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import numba
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from gp_elm.association.sweep_columns import ReadBlock, SweepDesign, SweepPattern, prepare, read_rows
+from gp_elm.association.sweep_columns import ReadBlock, SweepDesign, prepare, read_rows
 from gp_elm.association.sweep_summary import ColumnSummary, ColumnSweep
-from gp_elm.association.sweep_tile import Tile, TileProducts
+from gp_elm.association.sweep_tile import Tile
+from gp_elm.association.sweep_work import TileOptions, TileResult, work_tile
 from gp_elm.errors import OptionError
 from gp_elm.kernels.moments import Planes, build_planes
-from gp_elm.kernels.tiles import assess, eliminate
 
-TILE_BYTES = 128 << 20
-"""Bytes of genotypes that a tile may hold."""
+TILE_BYTES = 160 << 20
+"""Bytes of genotypes that the tiles in work may hold."""
 KEEP_BYTES = 128 << 20
 """Genotypes smaller than this are read once and kept."""
 
@@ -30,21 +33,13 @@ Shift = Callable[[int, int, int, int], np.ndarray]
 OnTile = Callable[[int, int, int, int, np.ndarray, np.ndarray], None]
 
 
-@dataclass(frozen=True)
-class _Options:
-    shift: Shift | None
-    shift_row: dict[int, int]
-    variance_factor: np.ndarray
-    tolerance: float
-    on_tile: OnTile | None
-
-
-def _tile_shape(n_samples: int, n_variants: int, itemsize: int) -> tuple[int, int]:
+def _tile_shape(n_samples: int, n_variants: int, itemsize: int, threads: int) -> tuple[int, int]:
     """Rows and columns of a tile: wide, because the rows are weighted anew for every trait column."""
+    budget = max(TILE_BYTES // threads, 16 << 20)
     rows = 256 if n_variants > 4096 else 128 if n_variants > 512 else 64
-    while rows > 16 and 8 * rows * n_samples * itemsize > TILE_BYTES:
+    while rows > 16 and 6 * rows * n_samples * itemsize > budget:
         rows //= 2
-    columns = TILE_BYTES // (2 * n_samples * itemsize) // rows * rows
+    columns = (budget // (n_samples * itemsize) - 2 * rows) // rows * rows
     return rows, int(min(max(columns, rows), 1024))
 
 
@@ -62,6 +57,7 @@ def pair_sweep(
     pivot_tolerance: float = 1e-3,
     on_tile: OnTile | None = None,
     progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
     tile: tuple[int, int] | None = None,
 ) -> list[ColumnSweep]:
     """Test all m(m-1)/2 pairs of variants for interaction, in every trait column.
@@ -96,6 +92,8 @@ def pair_sweep(
         or j <= i. The arrays are new for each tile.
     progress : callable, optional
         Called as progress(pairs done, pairs in all) after each tile.
+    threads : int, optional
+        Tiles worked on at once, each by one thread; the processors at hand by default. Results do not depend on it.
     tile : (int, int), optional
         Rows and columns of a tile; the columns are a multiple of the rows.
 
@@ -118,27 +116,70 @@ def pair_sweep(
     within about 1e-5 (1 + |z|).
     """
     n_samples, n_columns = np.shape(traits)
-    rows, columns = tile or _tile_shape(n_samples, n_variants, np.dtype(dtype).itemsize)
+    threads = threads or numba.get_num_threads()
+    rows, columns = tile or _tile_shape(n_samples, n_variants, np.dtype(dtype).itemsize, threads)
     if rows < 1 or columns % rows:
         raise OptionError(f"tile {tile} has {columns} columns; choose a multiple of its {rows} rows")
-    options = _Options(
-        shift=shift,
-        shift_row={c: at for at, c in enumerate(range(n_columns) if shift_columns is None else shift_columns)},
-        variance_factor=_each(variance_factor, n_columns, "variance_factor"),
+    options = TileOptions(
+        dtype=dtype,
         tolerance=pivot_tolerance,
-        on_tile=on_tile,
+        variance_factor=_each(variance_factor, n_columns, "variance_factor"),
+        shift_row={
+            c: at for at, c in enumerate(range(n_columns) if shift_columns is None else shift_columns)
+        },
+        keep_all=on_tile is not None,
     )
-    design = prepare(
-        read_block, n_variants, traits, covariates, block_size=rows, dtype=dtype, planes_budget=KEEP_BYTES
-    )
-    sizes = _each(top, n_columns, "top").astype(int)
-    summaries = [ColumnSummary(int(sizes[c]), n_variants) for c in range(n_columns)]
+    sizes = [int(size) for size in _each(top, n_columns, "top")]
+    summaries = [ColumnSummary(size, n_variants) for size in sizes]
+    total = n_variants * (n_variants - 1) // 2
+    done = 0
+
+    def finish(tile: Tile, result: TileResult) -> None:
+        nonlocal done
+        for summary, part in zip(summaries, result.summaries, strict=True):
+            summary.add(tile.i0, tile.j0, part)
+        if on_tile is not None and result.beta is not None and result.standard_error is not None:
+            on_tile(tile.i0, tile.i1, tile.j0, tile.j1, result.beta, result.standard_error)
+        done += tile.n_pairs
+        if progress is not None:
+            progress(done, total)
+
+    # one thread a tile, and none inside a product: threads that wait for one another at the end of every small
+    # product lose most of their time as soon as another process wants the processor
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        design = prepare(
+            read_block, n_variants, traits, covariates, block_size=rows, dtype=dtype, planes_budget=KEEP_BYTES
+        )
+        waiting: deque[tuple[Tile, Future[TileResult]]] = deque()
+        try:
+            for tile_ in _tiles(design, read_block, n_variants, columns // rows, dtype):
+                added = None if shift is None else shift(tile_.i0, tile_.i1, tile_.j0, tile_.j1)
+                thresholds = [summary.threshold for summary in summaries]
+                work = pool.submit(work_tile, design, tile_, options, added, sizes, thresholds)
+                waiting.append((tile_, work))
+                if len(waiting) > threads:
+                    first, future = waiting.popleft()
+                    finish(first, future.result())
+            while waiting:
+                first, future = waiting.popleft()
+                finish(first, future.result())
+        finally:
+            for _, future in waiting:
+                future.cancel()
+    result: list[ColumnSweep | None] = [None] * n_columns
+    for pattern in design.patterns:
+        for column in pattern.cases.columns:
+            result[column] = summaries[column].result(pattern.df, pattern.cases.n_samples)
+    return [sweep for sweep in result if sweep is not None]
+
+
+def _tiles(
+    design: SweepDesign, read_block: ReadBlock, n_variants: int, step: int, dtype: type
+) -> Iterator[Tile]:
+    """Tiles that cover all pairs i < j, each block of rows against the columns from itself on."""
     kept: np.ndarray | None = None
     if design.n_rows * n_variants * np.dtype(dtype).itemsize <= KEEP_BYTES:
         kept = read_rows(read_block, 0, n_variants, design.rows, dtype)
-    total = n_variants * (n_variants - 1) // 2
-    done = 0
-    step = columns // rows
     for first, (i0, i1) in enumerate(design.blocks):
         for at in range(first, len(design.blocks), step):
             wide = design.blocks[at : at + step]
@@ -149,15 +190,7 @@ def pair_sweep(
                 # the rows of these tiles are the first columns of the first
                 x_i, own = np.ascontiguousarray(x_j[:, : i1 - i0]), planes[0]
             places = [(a - j0, b - j0, p) for (a, b), p in zip(wide, planes, strict=True)]
-            _sweep_tile(design, Tile(i0, i1, j0, j1, x_i, x_j, own, places), summaries, options, dtype)
-            done += (i1 - i0) * (j1 - j0) if at != first else _upper(i1 - i0, j1 - j0)
-            if progress is not None:
-                progress(done, total)
-    result: list[Any] = [None] * n_columns
-    for pattern in design.patterns:
-        for column in pattern.cases.columns:
-            result[column] = summaries[column].result(pattern.df, pattern.cases.n_samples)
-    return result
+            yield Tile(i0, i1, j0, j1, x_i, x_j, own, places)
 
 
 def _each(value: Any, n_columns: int, name: str) -> np.ndarray:
@@ -165,86 +198,11 @@ def _each(value: Any, n_columns: int, name: str) -> np.ndarray:
     if array.ndim == 0:
         return np.full(n_columns, float(array))
     if array.shape != (n_columns,):
-        raise OptionError(f"{name} has shape {array.shape}; give one value, or one for each of {n_columns} columns")
+        raise OptionError(
+            f"{name} has shape {array.shape}; give one value, or one for each of {n_columns} columns"
+        )
     return array
-
-
-def _upper(n_rows: int, n_columns: int) -> int:
-    """Pairs with i < j of a tile whose rows are its first columns."""
-    return n_rows * n_columns - n_rows * (n_rows + 1) // 2
 
 
 def _planes(design: SweepDesign, index: int, block: np.ndarray) -> Planes | None:
     return build_planes(block) if design.planes is None else design.planes[index]
-
-
-def _sweep_tile(
-    design: SweepDesign, tile: Tile, summaries: list[ColumnSummary], options: _Options, dtype: type
-) -> None:
-    products = TileProducts(design, tile, dtype)
-    shifts = None
-    if options.shift is not None:
-        shifts = np.asarray(options.shift(tile.i0, tile.i1, tile.j0, tile.j1), dtype=dtype)
-    n_columns = len(summaries)
-    beta_all = error_all = None
-    if options.on_tile is not None:
-        beta_all = np.empty((n_columns, *tile.shape), dtype=dtype)
-        error_all = np.empty_like(beta_all)
-    for pattern in design.patterns:
-        work, excluded = _eliminate(products, pattern, tile, options.tolerance, dtype)
-        for at, column in enumerate(pattern.cases.columns):
-            shift = np.empty((0, 0), dtype=dtype)
-            if shifts is not None and column in options.shift_row:
-                shift = np.ascontiguousarray(shifts[options.shift_row[column]])
-            beta = np.empty(tile.shape, dtype=dtype) if beta_all is None else beta_all[column]
-            error = np.empty(tile.shape, dtype=dtype) if error_all is None else error_all[column]
-            products.weighted(pattern.cases.residual[:, at].astype(dtype), beta)
-            summary = summaries[column]
-            z2 = np.empty(tile.shape, dtype=np.float32)
-            n_i, n_j = tile.shape
-            row_max = np.empty(n_i, dtype=np.float32)
-            rows = (np.empty(n_i), np.empty(n_i, dtype=np.int64))
-            columns = (np.empty(n_j), np.empty(n_j, dtype=np.int64))
-            ss = pattern.cases.residual_ss[at]
-            counts = assess(
-                beta,
-                *work,
-                pattern.own_ss[tile.i0 : tile.i1],
-                pattern.own_ss[tile.j0 : tile.j1],
-                pattern.response_sums[tile.i0 : tile.i1, at],
-                pattern.response_sums[tile.j0 : tile.j1, at],
-                ss,
-                float(pattern.df) if pattern.df > 0 and np.isfinite(ss) else np.nan,
-                pattern.scale[at],
-                shift,
-                options.variance_factor[column],
-                beta,
-                error,
-                z2,
-                row_max,
-                summary.histogram,
-                *rows,
-                *columns,
-            )
-            summary.add(tile, counts, excluded, z2, row_max, beta, error, rows, columns)
-    if options.on_tile is not None:
-        options.on_tile(tile.i0, tile.i1, tile.j0, tile.j1, beta_all, error_all)
-
-
-def _eliminate(
-    products: TileProducts, pattern: SweepPattern, tile: Tile, tolerance: float, dtype: type
-) -> tuple[tuple[np.ndarray, ...], int]:
-    moments = products.moments(pattern)
-    work = tuple(np.empty(tile.shape, dtype=dtype) for _ in range(5))
-    excluded = eliminate(
-        moments,
-        products.basis_products(pattern, moments),
-        pattern.basis_sums[tile.i0 : tile.i1],
-        pattern.basis_sums[tile.j0 : tile.j1],
-        pattern.raw_ss[tile.i0 : tile.i1],
-        pattern.raw_ss[tile.j0 : tile.j1],
-        tile.j0 - tile.i0,
-        tolerance,
-        *work,
-    )
-    return work, int(excluded)

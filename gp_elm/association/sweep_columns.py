@@ -109,7 +109,9 @@ def _patterns(
     return used, basis, result
 
 
-def read_rows(read_block: ReadBlock, start: int, stop: int, rows: np.ndarray | None, dtype: type) -> np.ndarray:
+def read_rows(
+    read_block: ReadBlock, start: int, stop: int, rows: np.ndarray | None, dtype: type
+) -> np.ndarray:
     """One block of centred dosages, (n_used, b), each row contiguous, in the sweep's precision."""
     block = read_block(start, stop)
     if block.ndim != 2 or block.shape[1] != stop - start:

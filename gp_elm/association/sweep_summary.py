@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from gp_elm.association.inflation import p_value
-from gp_elm.association.sweep_tile import Tile
 from gp_elm.kernels.topk import N_BINS, TopK, bin_edges
 
 
@@ -110,11 +110,29 @@ class ColumnSweep:
         return top_pairs_q_values(self.top.z, self.df, self.histogram, self.n_tested)
 
 
+class TileSummary(NamedTuple):
+    """What a tile adds to one trait column.
+
+    ``histogram`` (N_BINS + 1,), the last place for what was not tested; ``n_tested``, ``n_excluded``, ``sum_z2``,
+    ``n_nominal``; ``top``: i, j, beta, standard error of candidates; ``rows`` and ``columns``: for each variant along
+    that side the sum of z^2, and z^2, partner (-1 none), beta, standard error of its strongest pair.
+    """
+
+    histogram: np.ndarray
+    n_tested: int
+    n_excluded: int
+    sum_z2: float
+    n_nominal: int
+    top: tuple[np.ndarray, ...]
+    rows: tuple[np.ndarray, ...]
+    columns: tuple[np.ndarray, ...]
+
+
 class ColumnSummary:
-    """Running state of one trait column; `result` freezes it."""
+    """Running state of one trait column; `result` freezes it. Tiles are added in order, by one thread."""
 
     def __init__(self, top: int, n_variants: int) -> None:
-        self.histogram = np.zeros(N_BINS, dtype=np.int64)
+        self._histogram = np.zeros(N_BINS, dtype=np.int64)
         self._top = TopK(top)
         self._n_tested = 0
         self._n_excluded = 0
@@ -126,57 +144,46 @@ class ColumnSummary:
         self._beta = np.full(n_variants, np.nan)
         self._error = np.full(n_variants, np.nan)
 
-    def add(
-        self,
-        tile: Tile,
-        counts: tuple[int, float, int],
-        excluded: int,
-        z2: np.ndarray,
-        row_max: np.ndarray,
-        beta: np.ndarray,
-        error: np.ndarray,
-        rows: tuple[np.ndarray, np.ndarray],
-        columns: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        """Add a tile: its counts, z^2, coefficients, and the sum and place of the largest of each row and column."""
-        n_tested, sum_z2, n_nominal = counts
-        self._n_tested += int(n_tested)
-        self._n_excluded += excluded
-        self._sum_z2 += float(sum_z2)
-        self._n_nominal += int(n_nominal)
-        self._top.take(z2, row_max, tile.i0, tile.j0, beta, error)
-        self._variant_sum[tile.i0 : tile.i1] += rows[0]
-        self._variant_sum[tile.j0 : tile.j1] += columns[0]
-        own = np.flatnonzero(rows[1] >= 0)
-        self._improve(own + tile.i0, rows[1][own] + tile.j0, own, rows[1][own], z2, beta, error)
-        own = np.flatnonzero(columns[1] >= 0)
-        self._improve(own + tile.j0, columns[1][own] + tile.i0, columns[1][own], own, z2, beta, error)
+    @property
+    def size(self) -> int:
+        """Pairs to keep."""
+        return self._top.size
+
+    @property
+    def threshold(self) -> float:
+        """z^2 below it cannot enter the strongest pairs any more."""
+        return self._top.threshold
+
+    def add(self, i0: int, j0: int, tile: TileSummary) -> None:
+        """Add a tile whose first row and column are variants i0 and j0."""
+        self._histogram += tile.histogram[:N_BINS]
+        self._n_tested += tile.n_tested
+        self._n_excluded += tile.n_excluded
+        self._sum_z2 += tile.sum_z2
+        self._n_nominal += tile.n_nominal
+        self._top.offer(*tile.top)
+        for start, (sums, *best) in ((i0, tile.rows), (j0, tile.columns)):
+            self._variant_sum[start : start + len(sums)] += sums
+            self._improve(start, *best)
 
     def _improve(
-        self,
-        variant: np.ndarray,
-        partner: np.ndarray,
-        row: np.ndarray,
-        column: np.ndarray,
-        z2: np.ndarray,
-        beta: np.ndarray,
-        error: np.ndarray,
+        self, start: int, z2: np.ndarray, partner: np.ndarray, beta: np.ndarray, error: np.ndarray
     ) -> None:
-        value = z2[row, column].astype(np.float64)
-        tie = (value == self._best[variant]) & (partner < self._partner[variant])
-        better = (value > self._best[variant]) | tie
-        variant, partner, row, column = variant[better], partner[better], row[better], column[better]
-        self._best[variant] = value[better]
-        self._partner[variant] = partner
-        self._beta[variant] = beta[row, column]
-        self._error[variant] = error[row, column]
+        part = slice(start, start + len(z2))
+        tie = (z2 == self._best[part]) & (partner < self._partner[part])
+        better = start + np.flatnonzero((partner >= 0) & ((z2 > self._best[part]) | tie))
+        own = better - start
+        self._best[better] = z2[own]
+        self._partner[better] = partner[own]
+        self._beta[better] = beta[own]
+        self._error[better] = error[own]
 
     def result(self, df: int, n: int) -> ColumnSweep:
         """Freeze the summary."""
         return ColumnSweep(
             top=TopPairs(*self._top.result()),
             variants=VariantPairs(self._variant_sum, self._partner, self._beta, self._error),
-            histogram=self.histogram,
+            histogram=self._histogram,
             n_tested=self._n_tested,
             n_excluded=self._n_excluded,
             sum_z2=self._sum_z2,

@@ -38,6 +38,12 @@ class Tile:
         """Rows and columns."""
         return self.i1 - self.i0, self.j1 - self.j0
 
+    @property
+    def n_pairs(self) -> int:
+        """Pairs with i < j."""
+        n_i, n_j = self.shape
+        return n_i * n_j - (n_i * (n_i + 1) // 2 if self.i0 == self.j0 else 0)
+
 
 class TileProducts:
     """Products over the samples of one tile, for every pattern of missing traits.
@@ -50,7 +56,7 @@ class TileProducts:
         self._design = design
         self._tile = tile
         self._dtype = dtype
-        self._weighted = np.empty(tile.x_i.shape, dtype=dtype)
+        self._weighted: np.ndarray = np.empty(tile.x_i.shape, dtype=dtype)
         self._full_covariates: np.ndarray | None = None
         self._full_dense: dict[tuple[int, int], np.ndarray] = {}
 
@@ -87,7 +93,7 @@ class TileProducts:
         """Q'(x_i x_j) over the pattern's samples: (k, I, J)."""
         n_basis = self._design.basis.shape[1]
         shape = self._tile.shape
-        stacked = np.empty((n_basis, *shape), dtype=self._dtype)
+        stacked: np.ndarray = np.empty((n_basis, *shape), dtype=self._dtype)
         # the first basis column is constant: its product is the first moment
         stacked[0] = moments[0] * self._design.basis[0, 0]
         if n_basis > 1:
@@ -99,7 +105,7 @@ class TileProducts:
                 if self._full_covariates is None:
                     self._full_covariates = np.empty((n_basis, *shape), dtype=self._dtype)
                     for k in range(1, n_basis):
-                        weights = self._design.basis[:, k].astype(self._dtype)
+                        weights: np.ndarray = self._design.basis[:, k].astype(self._dtype)
                         self.weighted(weights, self._full_covariates[k])
                 stacked[1:] = self._full_covariates[1:]
                 if len(absent):
@@ -116,10 +122,12 @@ class TileProducts:
     def _covariates_over(self, rows: np.ndarray, out: np.ndarray) -> None:
         x_i, x_j = self._tile.x_i[rows], self._tile.x_j[rows]
         for k in range(1, len(out)):
-            weights = self._design.basis[rows, k].astype(self._dtype)
+            weights: np.ndarray = self._design.basis[rows, k].astype(self._dtype)
             np.matmul((x_i * weights[:, None]).T, x_j, out=out[k])
 
 
 def _dense_moments(x_i: np.ndarray, x_j: np.ndarray) -> np.ndarray:
     square_i, square_j = x_i * x_i, x_j * x_j
-    return np.stack([x_i.T @ x_j, square_i.T @ x_j, x_i.T @ square_j, square_i.T @ square_j]).astype(np.float64)
+    return np.stack([x_i.T @ x_j, square_i.T @ x_j, x_i.T @ square_j, square_i.T @ square_j]).astype(
+        np.float64
+    )

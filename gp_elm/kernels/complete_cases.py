@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 RELATIVE_PIVOT = 1e-9
 """A column whose part outside the columns before it is below this share of its centred sum of squares is degenerate."""
@@ -34,7 +34,29 @@ class Fits(NamedTuple):
     n: np.ndarray
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True)
+def _missing_rows(missing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Missing rows of each design, one after the other, and where each design's begin."""
+    n_designs, n_rows = missing.shape
+    start = np.zeros(n_designs + 1, dtype=np.int64)
+    for b in range(n_designs):
+        count = 0
+        for r in range(n_rows):
+            count += missing[b, r]
+        start[b + 1] = start[b] + count
+    rows = np.empty(start[n_designs], dtype=np.int64)
+    for b in range(n_designs):
+        at = start[b]
+        if start[b + 1] == at:
+            continue
+        for r in range(n_rows):
+            if missing[b, r]:
+                rows[at] = r
+                at += 1
+    return start, rows
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fit(
     basis_sums: np.ndarray,
     response_sums: np.ndarray,
@@ -59,7 +81,7 @@ def _fit(
     n_regressors, n_designs, n_basis = basis_sums.shape
     n_responses = responses.shape[1]
     size = n_basis + n_regressors
-    for b in prange(n_designs):
+    for b in range(n_designs):
         normal = np.zeros((size, size))
         right = np.zeros((size, n_responses))
         total = response_ss.copy()
@@ -194,19 +216,23 @@ def fit_last(
     flat = regressors.reshape(n_regressors * n_designs, n_all)
     basis_sums = (flat @ basis).reshape(n_regressors, n_designs, -1)
     response_sums = (flat @ responses).reshape(n_regressors, n_designs, -1)
-    weights = rows.astype(np.float64)
     gram = np.zeros((n_regressors, n_regressors, n_designs))
+    everyone = bool(rows.all())
+    weights = rows.astype(np.float64)
     for g in range(n_regressors):
         for h in range(g + 1):
-            gram[g, h] = (regressors[g] * regressors[h]) @ weights
-    design, row = np.nonzero(missing)
-    row_start = np.zeros(n_designs + 1, dtype=np.int64)
-    np.cumsum(np.bincount(design, minlength=n_designs), out=row_start[1:])
-    n_responses = responses.shape[1]
+            if everyone:
+                gram[g, h] = np.einsum("bn,bn->b", regressors[g], regressors[h])
+            else:
+                gram[g, h] = np.einsum("bn,bn,n->b", regressors[g], regressors[h], weights)
+    row_start, missing_rows = _missing_rows(np.ascontiguousarray(missing))
+    shape = (n_designs, responses.shape[1])
     fits = Fits(
-        *(np.empty((n_designs, n_responses)) for _ in range(3)),
+        beta=np.empty(shape),
+        standard_error=np.empty(shape),
+        tested_ss=np.empty(shape),
         tested_rank=np.zeros(n_designs, dtype=np.int64),
-        rss=np.empty((n_designs, n_responses)),
+        rss=np.empty(shape),
         df=np.zeros(n_designs, dtype=np.int64),
         n=np.zeros(n_designs, dtype=np.int64),
     )
@@ -215,7 +241,7 @@ def fit_last(
         response_sums,
         gram,
         row_start,
-        row.astype(np.int64),
+        missing_rows,
         rows,
         np.ascontiguousarray(basis),
         np.ascontiguousarray(responses),

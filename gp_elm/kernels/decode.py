@@ -39,8 +39,8 @@ def pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     padded = np.zeros((rows, row_bytes(columns) * CALLS_PER_BYTE), dtype=np.uint8)
     padded[:, :columns] = codes
     quads = padded.reshape(rows, -1, CALLS_PER_BYTE)
-    packed: NDArray[np.uint8] = quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6
-    return packed
+    packed = quads[..., 0] | quads[..., 1] << 2 | quads[..., 2] << 4 | quads[..., 3] << 6
+    return packed.astype(np.uint8)
 
 
 def decode_table(
@@ -173,7 +173,12 @@ def _unpack_all(packed, table, out):  # type: ignore[no-untyped-def]
     for start in range(0, columns, _TILE):
         stop = min(start + _TILE, columns)
         count = stop - start
-        zero, one, two, missing = table[0, start:stop], table[1, start:stop], table[2, start:stop], table[3, start:stop]
+        zero, one, two, missing = (
+            table[0, start:stop],
+            table[1, start:stop],
+            table[2, start:stop],
+            table[3, start:stop],
+        )
         for r in range(rows):
             # Codes first, then selects without branches: both loops become vector instructions.
             for b in range((count + 3) // 4):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 MAX_LEVELS = 4
@@ -90,12 +90,12 @@ def _find_levels(block: np.ndarray, levels: np.ndarray, n_levels: np.ndarray, to
     return True
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _fill_planes(block: np.ndarray, levels: np.ndarray, words: np.ndarray, tolerance: float) -> None:
     n_rows, n_columns = block.shape
     n_planes = words.shape[1]
     close = levels.dtype.type(tolerance)
-    for w in prange(words.shape[2]):
+    for w in range(words.shape[2]):
         local = np.zeros((n_planes, n_columns), dtype=np.uint64)
         for r in range(64 * w, min(64 * w + 64, n_rows)):
             bit = np.uint64(1) << np.uint64(r - 64 * w)
@@ -166,7 +166,7 @@ def _masked(words: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return kept, counts
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def _moments(
     levels_i: np.ndarray,
     used_i: np.ndarray,
@@ -180,7 +180,7 @@ def _moments(
     out: np.ndarray,
 ) -> None:
     n_words = words_i.shape[2]
-    for i in prange(words_i.shape[0]):
+    for i in range(words_i.shape[0]):
         base_i = levels_i[i, 0]
         for j in range(words_j.shape[0]):
             base_j = levels_j[j, 0]
@@ -249,4 +249,3 @@ def pair_moments(first: Planes, second: Planes, rows: np.ndarray, out: np.ndarra
         n_rows,
         out,
     )
-

@@ -8,16 +8,14 @@ share their rows, `assess` the rest. Sums arrive in the precision of the product
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from gp_elm.kernels.topk import FIRST_KEY, KEY_SHIFT, N_BINS
 
-N_CHUNKS = 8
-"""Row chunks with accumulators of their own: a fixed number, so that sums do not depend on the number of threads."""
 NOMINAL_Z2 = 3.841458820694124
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def eliminate(
     sums: np.ndarray,
     basis_products: np.ndarray,
@@ -61,7 +59,7 @@ def eliminate(
     n_i, n_j = sums.shape[1], sums.shape[2]
     n_basis = basis_products.shape[0]
     excluded = np.zeros(n_i, dtype=np.int64)
-    for i in prange(n_i):
+    for i in range(n_i):
         own_i = raw_i[i]
         for k in range(n_basis):
             own_i -= basis_i[i, k] * basis_i[i, k]
@@ -116,7 +114,7 @@ def eliminate(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _row_totals(values: np.ndarray) -> tuple[int, int, float, float]:
+def _row_totals(values: np.ndarray) -> tuple[int, int, float, np.floating]:
     """Number, number above the nominal threshold, sum and largest of a row; -1 where not tested, no NaN."""
     n_tested = 0
     n_nominal = 0
@@ -130,7 +128,7 @@ def _row_totals(values: np.ndarray) -> tuple[int, int, float, float]:
     return n_tested, n_nominal, total, largest
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def assess(
     products: np.ndarray,
     weight_i: np.ndarray,
@@ -179,8 +177,8 @@ def assess(
         Filled; NaN where not tested.
     row_max, row_sum, row_best : (I,)
         Filled: largest z^2 (-1 where none), sum of z^2 and index of the largest in each row.
-    histogram : (N_BINS,) int64
-        Added to.
+    histogram : (N_BINS + 1,) int64
+        Added to; the last place counts what was not tested.
     column_sum, column_best : (J,)
         Filled: the same down the columns.
 
@@ -190,66 +188,55 @@ def assess(
     """
     n_i, n_j = products.shape
     shifted = shift.shape[0] > 0
-    size = (n_i + N_CHUNKS - 1) // N_CHUNKS
-    bins = np.zeros((N_CHUNKS, N_BINS + 1), dtype=np.int64)
-    sums = np.zeros((N_CHUNKS, n_j))
-    best_value = np.full((N_CHUNKS, n_j), np.float32(-1.0))
-    best_row = np.full((N_CHUNKS, n_j), np.int32(-1))
-    tested = np.zeros(N_CHUNKS, dtype=np.int64)
-    nominal = np.zeros(N_CHUNKS, dtype=np.int64)
-    for chunk in prange(N_CHUNKS):
-        known = np.empty(n_j, dtype=np.float32)
-        for i in range(chunk * size, min((chunk + 1) * size, n_i)):
-            e_i = response_i[i]
-            for j in range(n_j):
-                e_j = response_j[j]
-                numerator = products[i, j] - e_i * weight_i[i, j] - e_j * weight_j[i, j]
-                coefficient = numerator * inverse[i, j]
-                additive = (
-                    e_i * e_i * own_j[j] - 2.0 * e_i * e_j * cross[i, j] + e_j * e_j * own_i[i]
-                ) * inverse_det[i, j]
-                left = max(response_ss - additive - coefficient * numerator, 0.0)
-                variance = left / df * inverse[i, j] * variance_factor
-                error = np.sqrt(variance)
-                if shifted:
-                    coefficient += shift[i, j] / scale
-                beta[i, j] = coefficient * scale
-                standard_error[i, j] = error * scale
-                z2[i, j] = coefficient * coefficient / variance
-            row = z2[i]
-            keys = row.view(np.int32)
-            for j in range(n_j):
-                # NaN has the largest keys of all and is counted apart
-                key = ((keys[j] & 0x7FFFFFFF) >> KEY_SHIFT) - FIRST_KEY + 1
-                bins[chunk, min(max(key, 0), N_BINS)] += 1
-            for j in range(n_j):
-                value = row[j] if row[j] >= 0.0 else np.float32(-1.0)
-                known[j] = value
-                sums[chunk, j] += max(value, np.float32(0.0))
-                better = value > best_value[chunk, j]
-                best_value[chunk, j] = value if better else best_value[chunk, j]
-                best_row[chunk, j] = i if better else best_row[chunk, j]
-            n_tested, n_nominal, total, largest = _row_totals(known)
-            tested[chunk] += n_tested
-            nominal[chunk] += n_nominal
-            row_max[i] = largest
-            row_sum[i] = total
-            row_best[i] = -1
-            if n_tested:
-                for j in range(n_j):
-                    if known[j] == largest:
-                        row_best[i] = j
-                        break
+    known = np.empty(n_j, dtype=np.float32)
+    best = np.full(n_j, np.float32(-1.0))
+    n_tested = 0
+    n_nominal = 0
+    sum_z2 = 0.0
     for j in range(n_j):
         column_sum[j] = 0.0
         column_best[j] = -1
-        largest = np.float32(-1.0)
-        for chunk in range(N_CHUNKS):
-            column_sum[j] += sums[chunk, j]
-            if best_value[chunk, j] > largest:
-                largest = best_value[chunk, j]
-                column_best[j] = best_row[chunk, j]
-    for chunk in range(N_CHUNKS):
-        for b in range(N_BINS):
-            histogram[b] += bins[chunk, b]
-    return tested.sum(), row_sum.sum(), nominal.sum()
+    for i in range(n_i):
+        e_i = response_i[i]
+        for j in range(n_j):
+            e_j = response_j[j]
+            numerator = products[i, j] - e_i * weight_i[i, j] - e_j * weight_j[i, j]
+            coefficient = numerator * inverse[i, j]
+            additive = (
+                e_i * e_i * own_j[j] - 2.0 * e_i * e_j * cross[i, j] + e_j * e_j * own_i[i]
+            ) * inverse_det[i, j]
+            left = max(response_ss - additive - coefficient * numerator, 0.0)
+            variance = left / df * inverse[i, j] * variance_factor
+            error = np.sqrt(variance)
+            if shifted:
+                coefficient += shift[i, j] / scale
+            beta[i, j] = coefficient * scale
+            standard_error[i, j] = error * scale
+            z2[i, j] = coefficient * coefficient / variance
+        row = z2[i]
+        keys = row.view(np.int32)
+        for j in range(n_j):
+            # the bits of NaN are above all others; the last place of the histogram takes them
+            key = ((keys[j] & 0x7FFFFFFF) >> KEY_SHIFT) - FIRST_KEY + 1
+            place = N_BINS if row[j] != row[j] else min(max(key, 0), N_BINS - 1)
+            histogram[place] += 1
+        for j in range(n_j):
+            value = row[j] if row[j] >= 0.0 else np.float32(-1.0)
+            known[j] = value
+            column_sum[j] += max(value, np.float32(0.0))
+            better = value > best[j]
+            best[j] = value if better else best[j]
+            column_best[j] = i if better else column_best[j]
+        tested, nominal, total, largest = _row_totals(known)
+        n_tested += tested
+        n_nominal += nominal
+        sum_z2 += total
+        row_max[i] = largest
+        row_sum[i] = total
+        row_best[i] = -1
+        if tested:
+            for j in range(n_j):
+                if known[j] == largest:
+                    row_best[i] = j
+                    break
+    return n_tested, sum_z2, n_nominal

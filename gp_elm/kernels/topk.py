@@ -24,8 +24,51 @@ def bin_edges() -> np.ndarray:
         0 first; bin b holds edges[b] <= z^2 < edges[b + 1].
     """
     steps = np.arange(N_BINS - 1)
-    edges = 2.0 ** (FIRST_OCTAVE + steps // BINS_AN_OCTAVE) * (1.0 + (steps % BINS_AN_OCTAVE) / BINS_AN_OCTAVE)
+    edges = 2.0 ** (FIRST_OCTAVE + steps // BINS_AN_OCTAVE) * (
+        1.0 + (steps % BINS_AN_OCTAVE) / BINS_AN_OCTAVE
+    )
     return np.concatenate([[0.0], edges])
+
+
+def candidates(
+    z2: np.ndarray,
+    row_max: np.ndarray,
+    beta: np.ndarray,
+    standard_error: np.ndarray,
+    size: int,
+    threshold: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What of a tile may belong to the K largest.
+
+    Parameters
+    ----------
+    z2, beta, standard_error : (I, J)
+        NaN where a pair was not tested.
+    row_max : (I,)
+        Largest z^2 of each row, to skip rows without a candidate.
+    size : int
+        K.
+    threshold : float
+        z^2 below it cannot enter.
+
+    Returns
+    -------
+    row, column, beta, standard_error
+        Of every pair at or above the threshold; of no more than the K largest of the tile and their ties.
+    """
+    rows = np.flatnonzero(row_max >= threshold)
+    if size <= 0 or len(rows) == 0:
+        none = np.zeros(0)
+        return none.astype(np.int64), none.astype(np.int64), none, none
+    part = z2[rows]
+    row, column = np.nonzero(part >= threshold)
+    if len(row) > 2 * size:
+        values = part[row, column]
+        cut = np.partition(values, len(values) - size)[len(values) - size]
+        keep = values >= cut * (1.0 - 1e-6)
+        row, column = row[keep], column[keep]
+    row = rows[row]
+    return row, column, beta[row, column].astype(np.float64), standard_error[row, column].astype(np.float64)
 
 
 class TopK:
@@ -49,7 +92,12 @@ class TopK:
         if self.size <= 0 or len(i) == 0:
             return
         self._parts.append(
-            (i.astype(np.int64), j.astype(np.int64), beta.astype(np.float64), standard_error.astype(np.float64))
+            (
+                i.astype(np.int64),
+                j.astype(np.int64),
+                beta.astype(np.float64),
+                standard_error.astype(np.float64),
+            )
         )
         self._held += len(i)
         if self._held >= 2 * self.size + 1024:
@@ -67,34 +115,6 @@ class TopK:
         if len(order) == self.size:
             # candidates are filtered on z^2 rounded to float32
             self.threshold = float(size[order[-1]] ** 2) * (1.0 - 1e-6)
-
-    def take(self, z2: np.ndarray, row_max: np.ndarray, i0: int, j0: int, beta: np.ndarray, error: np.ndarray) -> None:
-        """Offer what passes the threshold in a tile.
-
-        Parameters
-        ----------
-        z2, beta, error : (I, J)
-            NaN where a pair was not tested.
-        row_max : (I,)
-            Largest z^2 of each row, to skip rows without a candidate.
-        i0, j0 : int
-            Indices of the tile's first row and column.
-        """
-        if self.size <= 0:
-            return
-        rows = np.flatnonzero(row_max >= self.threshold)
-        if len(rows) == 0:
-            return
-        part = z2[rows]
-        with np.errstate(invalid="ignore"):
-            row, column = np.nonzero(part >= self.threshold)
-        if len(row) > 2 * self.size:
-            values = part[row, column]
-            cut = np.partition(values, len(values) - self.size)[len(values) - self.size]
-            keep = values >= cut * (1.0 - 1e-6)
-            row, column = row[keep], column[keep]
-        row = rows[row]
-        self.offer(row + i0, column + j0, beta[row, column], error[row, column])
 
     def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The pairs in descending |z|: i, j, beta, standard error."""

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy import stats
 
+from gp_elm.association.inflation import lambda_gc
 from gp_elm.report.layout import ELM_COLOURS, GWAS_COLOURS, NEUTRAL, genome_axis, spread_labels, thin
-from gp_elm.report.select import beside, needs, neg_log_10_p, one_trait, threshold, to_table
-
-_MEDIAN_CHI2 = float(stats.chi2.median(1))
+from gp_elm.report.select import beside, needs, neg_log_10_p, one_trait, q_values, threshold, to_table
 
 
 def axes_of(ax: Axes | None, width: float, height: float) -> Axes:
@@ -27,6 +26,12 @@ def tidy(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def legend(ax: Axes, **options: Any) -> None:
+    """A legend where there is something to name."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize=8, **options)
+
+
 def identity_line(ax: Axes, *values: np.ndarray) -> None:
     """y = x over the range of the values, with zero lines."""
     both = np.concatenate([v[np.isfinite(v)] for v in values])
@@ -34,12 +39,6 @@ def identity_line(ax: Axes, *values: np.ndarray) -> None:
         return
     low, high = min(both.min(), 0.0), max(both.max(), 0.0)
     ax.plot([low, high], [low, high], color=NEUTRAL, lw=1, ls="--", zorder=0, label="equal")
-
-
-def _significant(frame: pd.DataFrame, column: str) -> np.ndarray:
-    if column not in frame.columns:
-        return np.zeros(len(frame), bool)
-    return np.asarray(frame[column].to_numpy(float) <= 0.05)
 
 
 def manhattan(
@@ -74,11 +73,9 @@ def manhattan(
         if n == 0:
             continue
         bonferroni = -np.log10(0.05 / n)
-        fdr = None
-        if f"{prefix}q_value" in frame.columns:
-            fdr = threshold(height, frame[f"{prefix}q_value"].to_numpy(float))
+        fdr = threshold(height, q_values(frame, prefix))
         kept = thin(axis.x, height, keep_above=min(bonferroni, fdr or bonferroni))
-        shade = np.array(colours)[axis.index[kept] % 2]
+        shade = np.array(colours)[axis.place[kept] % 2]
         ax.scatter(axis.x[kept], sign * height[kept], s=5, c=shade, linewidths=0, rasterized=True)
         for line, style in ((fdr, (0, (5, 3))), (bonferroni, (0, (1, 2)))):
             if line is not None:
@@ -115,7 +112,7 @@ def effects(table: Any, scan: Any | None = None, *, trait: str | None = None, ax
     needs(frame, "gwas_beta", "elm_beta")
     ax = axes_of(ax, 4.6, 4.2)
     x, y = frame["gwas_beta"].to_numpy(float), frame["elm_beta"].to_numpy(float)
-    found = _significant(frame, "gwas_q_value") | _significant(frame, "elm_q_value")
+    found = (q_values(frame, "gwas_") <= 0.05) | (q_values(frame, "elm_") <= 0.05)
     rest = np.flatnonzero(~found)
     kept = rest[thin(x[rest], y[rest], keep_above=np.inf, columns=300, rows=300)]
     ax.scatter(
@@ -142,7 +139,7 @@ def effects(table: Any, scan: Any | None = None, *, trait: str | None = None, ax
     identity_line(ax, x, y)
     ax.set_xlabel("GWAS effect per allele")
     ax.set_ylabel("ELM effect per allele")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    legend(ax, loc="upper left")
     tidy(ax)
     return ax
 
@@ -173,7 +170,7 @@ def qq(table: Any, scan: Any | None = None, *, trait: str | None = None, ax: Axe
         low, high = (-np.log10(stats.beta.ppf(q, rank, widest - rank + 1)) for q in (0.975, 0.025))
         ax.fill_between(x, low, high, color=NEUTRAL, alpha=0.25, lw=0, label="95 % band without effects")
         ax.plot([0, x[0]], [0, x[0]], color=NEUTRAL, lw=1, ls="--", zorder=0)
-        ax.legend(frameon=False, fontsize=8, loc="upper left")
+        legend(ax, loc="upper left")
     ax.set_xlabel(r"expected $-\log_{10}\,p$")
     ax.set_ylabel(r"observed $-\log_{10}\,p$")
     tidy(ax)
@@ -185,11 +182,8 @@ def _has_p(frame: pd.DataFrame, prefix: str) -> bool:
 
 
 def lambda_of(neg_log_p: np.ndarray) -> float:
-    """Genomic inflation factor of -log10 p-values (m,): median chi-square over its expectation (Devlin, Roeder 1999)."""
-    finite = neg_log_p[np.isfinite(neg_log_p)]
-    return (
-        float(stats.chi2.isf(10.0 ** -np.median(finite), 1) / _MEDIAN_CHI2) if len(finite) else float("nan")
-    )
+    """``lambda_gc`` of -log10 p-values, float (m,)."""
+    return lambda_gc(10.0**-neg_log_p)
 
 
 def pairs(table: Any, *, trait: str | None = None, ax: Axes | None = None) -> Axes:
@@ -211,7 +205,7 @@ def pairs(table: Any, *, trait: str | None = None, ax: Axes | None = None) -> Ax
     needs(frame, "interaction_beta", "elm_beta")
     ax = axes_of(ax, 4.6, 4.2)
     x, y = frame["interaction_beta"].to_numpy(float), frame["elm_beta"].to_numpy(float)
-    found = _significant(frame, "elm_q_value")
+    found = q_values(frame, "elm_") <= 0.05
     verdict = (
         frame["verdict"].astype(str).to_numpy() if "verdict" in frame.columns else np.full(len(frame), "")
     )
@@ -223,7 +217,7 @@ def pairs(table: Any, *, trait: str | None = None, ax: Axes | None = None) -> Ax
             found & ~np.isin(verdict, ["replicated", "not_replicated"]),
             "#0072B2",
             "s",
-            "5 % FDR, not tested again",
+            "5 % FDR, too few to say",
         ),
     ]
     for rows, colour, marker, label in groups:
@@ -236,7 +230,7 @@ def pairs(table: Any, *, trait: str | None = None, ax: Axes | None = None) -> Ax
     identity_line(ax, x, y)
     ax.set_xlabel("interaction test, beta per allele x allele")
     ax.set_ylabel("ELM epistatic effect")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    legend(ax, loc="upper left")
     tidy(ax)
     return ax
 

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 
 # stands in the SVG wherever the page's own text colour shall be
 _INK = "#010203"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.edgecolor": _INK,
     "axes.labelcolor": _INK,
     "axes.labelsize": 10,
@@ -68,8 +69,9 @@ def inline_svg(
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
-    # a hundredth of a point is finer than any screen
-    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", re.sub(r"\s*\n\s*", " ", svg))
+    svg = re.sub(r"\s*\n\s*", " ", svg)
+    # a hundredth of a point is finer than any screen; only inside tags, numbers in texts stay
+    svg = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), svg)
     # ids that nothing refers to would be repeated from one figure of the page to the next
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', svg))
     svg = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", svg)

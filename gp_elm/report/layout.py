@@ -28,14 +28,14 @@ class GenomeAxis(NamedTuple):
     """Positions on one axis for all chromosomes.
 
     x : float64 (m,), one per row of the frame; ticks, labels : one per chromosome; bounds : float64 (chromosomes + 1,);
-    index : int64 (m,), the chromosome's place in the order.
+    place : int64 (m,), the chromosome's number in the order.
     """
 
     x: np.ndarray
     ticks: np.ndarray
     labels: list[str]
     bounds: np.ndarray
-    index: np.ndarray
+    place: np.ndarray
 
 
 def _roman(name: str) -> int | None:

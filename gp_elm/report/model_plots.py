@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from gp_elm.report.effect_plots import axes_of, identity_line, tidy
+from gp_elm.report.effect_plots import axes_of, identity_line, legend, tidy
 from gp_elm.report.layout import ELM_COLOURS, GWAS_COLOURS, NEUTRAL, PREDICTOR_COLOURS
 from gp_elm.report.select import needs, one_trait, to_table
 
@@ -71,9 +71,7 @@ def prediction(table: Any, *, ax: Axes | None = None) -> Axes:
     ax.set_ylim(len(traits) - 0.5, -0.5)
     ax.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
     ax.set_xlabel(r"held-out $r^2$ (95 % interval)")
-    ax.legend(
-        frameon=False, fontsize=8, ncols=min(4, len(names)), loc="lower center", bbox_to_anchor=(0.5, 1)
-    )
+    legend(ax, ncols=max(1, min(4, len(names))), loc="lower center", bbox_to_anchor=(0.5, 1))
     tidy(ax)
     return ax
 
@@ -152,7 +150,7 @@ def calibration(table: Any, *, trait: str | None = None, bins: int = 12, ax: Axe
     identity_line(ax, y[np.isfinite(y)])
     ax.set_xlabel("predicted, held-out samples")
     ax.set_ylabel("observed, less covariates")
-    ax.legend(frameon=False, fontsize=8, loc="upper left")
+    legend(ax, loc="upper left")
     tidy(ax)
     return ax
 
@@ -197,6 +195,6 @@ def training(history: Any, *, ax: Axes | None = None) -> Axes:
                 )
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.legend(frameon=False, fontsize=8)
+    legend(ax)
     tidy(ax)
     return ax

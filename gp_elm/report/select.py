@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 
+from gp_elm.association.inflation import adjust
 from gp_elm.errors import InputError, OptionError
+from gp_elm.io.anndata import from_anndata
 
 IDENTITY = ["trait", "chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
 _STATISTICS = ("beta", "standard_error", "p_value", "neg_log_10_p_value", "q_value")
@@ -19,7 +22,6 @@ def to_table(source: Any, kind: str = "variants") -> pd.DataFrame:
     Parameters
     ----------
     source : pandas.DataFrame, result object or anndata.AnnData
-        Of an AnnData the table ``uns["gp_elm"][kind]`` or, for variants, ``var`` is used.
     kind : {"variants", "pairs", "variance"}
 
     Raises
@@ -31,14 +33,13 @@ def to_table(source: Any, kind: str = "variants") -> pd.DataFrame:
         return source
     if hasattr(source, "to_frame"):
         return source.to_frame()
-    if hasattr(source, "uns") and hasattr(source, "obs"):
-        from gp_elm.io import anndata as door
-
-        tables = door.from_anndata(source)
-        frame = tables.get(kind) if isinstance(tables, dict) else getattr(tables, kind, None)
-        if isinstance(frame, pd.DataFrame):
-            return frame
-        raise InputError(f"the AnnData holds no {kind} table; make it with to_anndata(cohort, {kind}=...)")
+    if isinstance(source, AnnData):
+        frame = getattr(from_anndata(source), kind)
+        if frame is None:
+            raise InputError(
+                f"the AnnData holds no {kind} table; make it with to_anndata(cohort, {kind}=...)"
+            )
+        return frame
     raise InputError(
         f"a {type(source).__name__} has no table to plot; give a DataFrame, a result or an AnnData"
     )
@@ -100,6 +101,18 @@ def neg_log_10_p(frame: pd.DataFrame, prefix: str) -> np.ndarray:
     needs(frame, f"{prefix}p_value")
     with np.errstate(divide="ignore"):
         return np.asarray(-np.log10(frame[f"{prefix}p_value"].to_numpy(float)))
+
+
+def q_values(frame: pd.DataFrame, prefix: str) -> np.ndarray:
+    """q-values of ``prefix``, Benjamini and Hochberg's of its p-values where the column is missing; float64 (m,).
+
+    NaN where there are neither.
+    """
+    if f"{prefix}q_value" in frame.columns:
+        return frame[f"{prefix}q_value"].to_numpy(float)
+    if f"{prefix}p_value" in frame.columns:
+        return adjust(frame[f"{prefix}p_value"].to_numpy(float))
+    return np.full(len(frame), np.nan)
 
 
 def threshold(neg_log_p: np.ndarray, q_value: np.ndarray, level: float = 0.05) -> float | None:

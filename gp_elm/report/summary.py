@@ -82,6 +82,13 @@ class TraitSummary:
         return not self.weights or any(w > 0 for w in self.weights.values())
 
     @property
+    def linear_only(self) -> bool:
+        """Whether nothing in the held-out samples speaks for more than the network's linear part."""
+        lasso = self.differences.get("lasso", Estimate())
+        slope = self.components.get("calibration_interaction", Estimate())
+        return lasso.has_interval and not lasso.positive and not slope.positive
+
+    @property
     def beats(self) -> dict[str, bool]:
         """Whether the interval of the difference lies above zero, by yardstick with a known interval."""
         return {name: d.positive for name, d in self.differences.items() if d.has_interval}
@@ -120,9 +127,9 @@ def summarise(tables: dict[str, pd.DataFrame], run: dict[str, Any]) -> list[Trai
 def _one(
     trait: str, variance: pd.DataFrame, variants: pd.DataFrame, pairs: pd.DataFrame, tested: Any, n_ld: int
 ) -> TraitSummary:
+    values = variance[["estimate", "ci_lower", "ci_upper"]].to_numpy(float)
     found = {
-        str(row.component): Estimate(float(row.estimate), float(row.ci_lower), float(row.ci_upper))
-        for row in variance.itertuples()
+        str(name): Estimate(*map(float, row)) for name, row in zip(variance["component"], values, strict=True)
     }
     r2 = {name: found[f"heldout_r2_{name}"] for name in yardsticks(variance)}
     differences = {}

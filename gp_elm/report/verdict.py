@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gp_elm.report.summary import Estimate, TraitSummary
 
-STRUCTURED = 1.2
+STRUCTURED = 1.5
 """``population_check`` above this is said to be structure; the mean of z^2 is 1 in an unstructured cohort."""
 
 
@@ -19,7 +19,7 @@ class Statement(NamedTuple):
 
 def percent(value: float) -> str:
     """A share as a percentage with one decimal."""
-    return f"{100 * value:.1f} %".replace("-", "−") if value == value else "not known"
+    return f"{100 * value:.1f}\u00a0%".replace("-", "−") if value == value else "not known"
 
 
 def points(estimate: Estimate, *, short: bool = False) -> str:
@@ -59,6 +59,14 @@ def of_trait(summary: TraitSummary) -> list[Statement]:
                 "no",
                 "This is no ELM result: the data gave the network weight 0, so the ELM columns are the classical "
                 "estimates under another name.",
+            )
+        )
+    elif summary.linear_only:
+        statements.append(
+            Statement(
+                "no",
+                "This is no ELM result: the network lives on its linear part. In the held-out samples it adds nothing "
+                "beyond the lasso, and its interactions are not supported.",
             )
         )
     statements += [_prediction(summary), *_interactions(summary), _loci(summary)]
@@ -114,12 +122,14 @@ def _interactions(summary: TraitSummary) -> list[Statement]:
             )
         )
     elif slope.has_interval:
-        size = (
-            "of about the right size"
-            if slope.lower <= 1 <= slope.upper
-            else ("too large" if slope.upper < 1 else "too small")
+        size = ""
+        if slope.upper < 1:
+            size = ", though the network overstates them"
+        elif slope.lower > 1:
+            size = ", though the network understates them"
+        text = (
+            f"The network's interactions are supported by the held-out samples{size}: slope {number(slope)}."
         )
-        text = f"The network's interactions are supported by the held-out samples and {size}: slope {number(slope)}."
         statements.append(Statement("yes", text))
     share = summary.components.get("specific_share", Estimate())
     if share.known:
@@ -161,9 +171,12 @@ def _pairs(summary: TraitSummary) -> list[Statement]:
         f"{count(pairs.fdr, 'interaction')} at a 5 % false discovery rate ({pairs.bonferroni:,} after Bonferroni, "
         f"{pairs.tested:,} pairs tested): {replicated:,} replicated in the held-out samples, {failed:,} did not"
     )
-    text += f", {untestable:,} could not be tested there." if untestable else "."
-    if summary.has_elm_result is False:
-        text += " They are those of the classical test."
+    text += f", for {untestable:,} they are too few to say." if untestable else "."
+    if summary.weights.get("pairs", 1.0) <= 0:
+        text += (
+            " The network has weight 0 here: these are the pairs of the classical test on the trait less its additive "
+            "part."
+        )
     return [Statement("yes" if replicated else "caution", text)]
 
 
@@ -192,6 +205,14 @@ def of_run(summaries: list[TraitSummary]) -> list[Statement]:
         text = "This run is no ELM result: " if everywhere else f"No ELM result in {joined(without)}: "
         text += "the data gave the network weight 0, so the ELM columns are the classical estimates under another name."
         statements.append(Statement("no", text))
+    linear = [s.trait for s in summaries if s.has_elm_result and s.linear_only]
+    if linear:
+        where = "In every trait" if len(linear) == n else f"In {joined(linear)}"
+        text = (
+            f"{where} the network lives on its linear part and this is no ELM result: in the held-out samples it adds "
+            "nothing beyond the lasso, and its interactions are not supported."
+        )
+        statements.append(Statement("no", text))
     statements += _predictions(summaries)
     slopes = {s.trait: s.components.get("calibration_interaction", Estimate()) for s in summaries}
     known = {t: e for t, e in slopes.items() if e.has_interval}
@@ -206,15 +227,14 @@ def of_run(summaries: list[TraitSummary]) -> list[Statement]:
             "info", f"Regions at a 5 % false discovery rate, summed over traits: ELM {elm:,}, GWAS {gwas:,}."
         )
     )
-    found, replicated = (
-        sum(s.pairs.fdr for s in summaries),
-        sum(s.verdicts.get("replicated", 0) for s in summaries),
+    replicated, failed = (
+        sum(s.verdicts.get(word, 0) for s in summaries) for word in ("replicated", "not_replicated")
     )
-    strict = sum(s.pairs.bonferroni for s in summaries)
-    failed = sum(s.verdicts.get("not_replicated", 0) for s in summaries)
+    found = count(sum(s.pairs.fdr for s in summaries), "interaction")
+    where = count(sum(s.pairs.fdr > 0 for s in summaries), "trait")
     text = (
-        f"{count(found, 'interaction')} at a 5 % false discovery rate in {sum(s.pairs.fdr > 0 for s in summaries)} "
-        f"traits ({strict:,} after Bonferroni): {replicated:,} replicated in the held-out samples, {failed:,} did not."
+        f"{found} at a 5 % false discovery rate in {where} ({sum(s.pairs.bonferroni for s in summaries):,} after "
+        f"Bonferroni): {replicated:,} replicated in the held-out samples, {failed:,} did not."
     )
     statements.append(Statement("yes" if replicated else "info", text))
     structured = [s for s in summaries if s.components.get("population_check", Estimate()).value > STRUCTURED]
@@ -241,7 +261,10 @@ def _predictions(summaries: list[TraitSummary]) -> list[Statement]:
         known = [s for s in summaries if s.differences.get(name, Estimate()).has_interval]
         better = [s.trait for s in known if s.differences[name].positive]
         worse = [s.trait for s in known if s.differences[name].negative]
-        line = f"The network predicts better than {name.replace('_', ' ')} in {len(better)} of {n} traits"
+        which = f" ({joined(better)})" if 0 < len(better) < n else ""
+        line = (
+            f"The network predicts better than {name.replace('_', ' ')} in {len(better)} of {n} traits{which}"
+        )
         line += f", worse in {len(worse)} ({joined(worse)})" if worse else ""
         rest = n - len(better) - len(worse)
         line += f"; in {rest} the held-out samples show no difference." if rest else "."
