@@ -15,7 +15,9 @@ from gp_elm.elm.study import network_weights
 
 
 def zero_form(m, n_traits=2):
-    return Form(np.arange(m), np.zeros((n_traits, m)), np.ones((1, m)), np.ones((1, m)), np.zeros((n_traits, 1)))
+    return Form(
+        np.arange(m), np.zeros((n_traits, m)), np.ones((1, m)), np.ones((1, m)), np.zeros((n_traits, 1))
+    )
 
 
 def columns_reader(raw):
@@ -105,7 +107,9 @@ def test_order_of_samples_changes_nothing_and_swapping_alleles_turns_signs(small
 
     beta, error, pair = run(study, raw, forms)
     order = rng.permutation(400)
-    permuted = make_study(rng, raw[order], study.blocks, study.traits[order], covariates=study.covariates[order])
+    permuted = make_study(
+        rng, raw[order], study.blocks, study.traits[order], covariates=study.covariates[order]
+    )
     permuted.folds[:] = study.folds[order]
     for found, expected in zip(run(permuted, raw[order], forms), (beta, error, pair), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
@@ -139,7 +143,13 @@ def simulated(rng, n, m, *, spoilt=False):
     known = [Form(truth.columns, 0.8 * truth.linear, truth.u, truth.v, 0.7 * truth.output) for _ in range(3)]
     if spoilt:
         known = [
-            Form(truth.columns, truth.linear, rng.normal(size=u.shape), rng.normal(size=v.shape), 4 * truth.output)
+            Form(
+                truth.columns,
+                truth.linear,
+                rng.normal(size=u.shape),
+                rng.normal(size=v.shape),
+                4 * truth.output,
+            )
             for _ in range(3)
         ]
     effects = np.zeros((m, m))

@@ -15,7 +15,11 @@ def case(request):
     rng = np.random.default_rng(5)
     raw, blocks = block_genotypes(rng, 300, [3, 1, 4, 2], ploidy=ploidy, missing=missing)
     study = make_study(rng, raw, blocks, rng.normal(size=(300, 2)))
-    forms = [random_form(rng, [0, 2, 3, 4, 6, 8]), random_form(rng, [1, 3, 5, 7, 9]), random_form(rng, range(10))]
+    forms = [
+        random_form(rng, [0, 2, 3, 4, 6, 8]),
+        random_form(rng, [1, 3, 5, 7, 9]),
+        random_form(rng, range(10)),
+    ]
     return rng, raw, study, forms
 
 
@@ -114,7 +118,9 @@ def test_sampled_population_agrees_with_the_closed_form(case):
     difference = drawn.pairs(i, j) - exact.pairs(i, j)
     # Missing calls leave the drawn regressions with fewer samples than the closed form's moments.
     assert np.all(np.abs(difference) < 6 * spread)
-    np.testing.assert_allclose(drawn.tile(0, 3, 3, 6)[:, 0, 0], drawn.pairs(i[:1], j[:1])[0], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        drawn.tile(0, 3, 3, 6)[:, 0, 0], drawn.pairs(i[:1], j[:1])[0], rtol=1e-3, atol=1e-5
+    )
     exact_part, drawn_part = QuadraticPopulation(study, forms).interaction(), sampled.interaction()
     for t in range(2):
         assert np.corrcoef(exact_part[:, t], drawn_part[:, t])[0, 1] > 0.998

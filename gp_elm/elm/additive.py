@@ -81,8 +81,8 @@ def take_out_additive(
             cross += design.T @ y[start : start + ROWS]
         fit, _, rank, _ = np.linalg.lstsq(gram, cross, rcond=1e-10)
         for start in range(0, rows.size, ROWS):
-            part = rows[start : start + ROWS]
-            y[start : start + ROWS] -= _design(study, study.rows[part]) @ fit
+            some = study.rows[rows[start : start + ROWS]]
+            y[start : start + ROWS] -= _design(study, some) @ fit
         # p'My/p'p shrinks an effect by the share of directions that M takes out.
         out[np.ix_(rows, columns)] = y * (rows.size / (rows.size - rank - extra))
         coefficients[:, columns] = fit

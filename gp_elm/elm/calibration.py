@@ -10,7 +10,9 @@ from gp_elm.elm.variance import Estimate
 Floats = NDArray[np.float64]
 
 
-def calibrate(y: Floats, additive: Floats, interaction: Floats, groups: NDArray[np.int64]) -> dict[str, Estimate]:
+def calibrate(
+    y: Floats, additive: Floats, interaction: Floats, groups: NDArray[np.int64]
+) -> dict[str, Estimate]:
     """Regress held-out trait values on the two parts of their prediction: ``y = c_0 + c_A f_A + c_I f_I``.
 
     Parameters

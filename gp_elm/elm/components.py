@@ -42,7 +42,9 @@ def variance_frame(pairs: PairAnalysis) -> pd.DataFrame:
         y = residual[:, t]
         add("phenotypic_variance", _plain(float(np.nanvar(y)), "trait less covariates, discovery samples"))
         if networks.heldout.size:
-            for component, e in _prediction_rows(networks.heldout_residual[:, t], predictions, t, held, unit).items():
+            for component, e in _prediction_rows(
+                networks.heldout_residual[:, t], predictions, t, held, unit
+            ).items():
                 add(component, e)
         method = f"2 Cov(y, f) - Var(f) out of fold, bootstrap over {unit}"
         f = networks.fitted.out_of_fold["network"][:, t]
@@ -56,12 +58,19 @@ def variance_frame(pairs: PairAnalysis) -> pd.DataFrame:
         for component, value in _weights(pairs, t).items():
             add(component, _plain(value, "mean over folds, each fitted on the others"))
         if networks.heldout.size:
-            part = pairs.heldout.interaction[:, t] if pairs.heldout is not None else np.zeros(networks.heldout.size)
+            part = (
+                pairs.heldout.interaction[:, t]
+                if pairs.heldout is not None
+                else np.zeros(networks.heldout.size)
+            )
             whole = predictions["network"][:, t]
             found = calibrate(networks.heldout_residual[:, t], whole - part, part, heldout_groups)
             for component, e in found.items():
                 add(component, e)
-        add("population_check", _plain(float(check[t]), "mean z2 of cohort less population effects of the network"))
+        add(
+            "population_check",
+            _plain(float(check[t]), "mean z2 of cohort less population effects of the network"),
+        )
     return pd.DataFrame(rows)
 
 
@@ -71,7 +80,9 @@ def _prediction_rows(
     method = f"1 - MSE/Var in held-out samples, bootstrap over {unit}"
     r2 = {name: prediction_r2(y, f[:, t], bootstrap) for name, f in predictions.items()}
     rows = {f"heldout_r2_{name}": bootstrap.estimate(values, method) for name, values in r2.items()}
-    rows["heldout_r2_difference"] = bootstrap.estimate(r2["network"] - r2["ridge"], f"network less ridge; {method}")
+    rows["heldout_r2_difference"] = bootstrap.estimate(
+        r2["network"] - r2["ridge"], f"network less ridge; {method}"
+    )
     rows["heldout_r2_difference_lasso"] = bootstrap.estimate(
         r2["network"] - r2["lasso"], f"network less lasso; {method}"
     )
@@ -102,7 +113,9 @@ def _sums_of_squares(pairs: PairAnalysis, t: int) -> dict[str, Estimate]:
     if analysis.dominance is not None and study.center.size < n:
         spread = _dominance_spread(pairs)
         effects = analysis.dominance
-        out["dominance_variance"] = sum_of_squares_variance(effects.beta[:, t], effects.standard_error[:, t], spread)
+        out["dominance_variance"] = sum_of_squares_variance(
+            effects.beta[:, t], effects.standard_error[:, t], spread
+        )
     sweeps = pairs.sweeps
     if sweeps is not None and pairs.n_pairs < n and sweeps["elm"][t].top.i.size == sweeps["elm"][t].n_tested:
         top = sweeps["elm"][t].top

@@ -133,7 +133,9 @@ def marginal_effects(
         labels = study.blocks[start:stop]
         own = [int(label) for label in np.unique(labels) if parts is not None and int(label) in parts]
         plain = np.flatnonzero(~np.isin(labels, own))
-        for here, part in [(np.flatnonzero(labels == label), parts[label]) for label in own if parts] + [(plain, 0.0)]:
+        for here, part in [(np.flatnonzero(labels == label), parts[label]) for label in own if parts] + [
+            (plain, 0.0)
+        ]:
             if here.size == 0:
                 continue
             found = scan(raw[:, here], response + weight * part, study.covariates)

@@ -24,6 +24,8 @@ from gp_elm.results import Result
 logger = logging.getLogger(__name__)
 
 MOST_DRAWN = 1_000_000
+MOST_OPERATIONS = 4e12
+"""Floating-point operations that evaluating the networks on the drawn population may take."""
 STRUCTURED = 1.5
 """Population check above which a cohort counts as structured."""
 
@@ -68,7 +70,9 @@ class Analysis:
             return QuadraticPopulation(study, [f for f in forms if f is not None], offsets or None)
         f = fitted.out_of_fold["network"]
         left = np.nanvar(fitted.residual - f, axis=0)
-        n = population_size(study, left, np.nanvar(f, axis=0), most=MOST_DRAWN)
+        weights = sum(p.numel() for net in fitted.networks for module in net.modules for p in module.parameters())
+        most = int(min(MOST_DRAWN, MOST_OPERATIONS / (2 * weights)))
+        n = population_size(study, left, np.nanvar(f, axis=0), most=most)
         logger.info("in-silico population: %d samples drawn in blocks", n)
         return SampledPopulation(
             study,
@@ -134,7 +138,9 @@ class Analysis:
             values["dominance"] = self.dominance.beta
             values["dominance_standard_error"] = self.dominance.standard_error
             values["dominance_p_value"] = p_value(z, self.dominance.df)
-        kept = [name for name in cohort.variables if str(name).startswith(("variant_", "contig_", "trait_id"))]
+        kept = [
+            name for name in cohort.variables if str(name).startswith(("variant_", "contig_", "trait_id"))
+        ]
         data = cohort[kept].assign({name: (dims, value) for name, value in values.items()})
         data.attrs = {"reconstruction_error": self.sensitivities.reconstruction_error}
         return ElmEffects(data)
@@ -178,5 +184,7 @@ def elm_effects(networks: Networks, cohort: xr.Dataset | None = None) -> ElmEffe
     if cohort is not None:
         for name in ("variant_id", "sample_id"):
             if not np.array_equal(cohort[name].values, networks.cohort[name].values):
-                raise InputError(f"the cohort's {name} differs from the networks' cohort; train on this cohort")
+                raise InputError(
+                    f"the cohort's {name} differs from the networks' cohort; train on this cohort"
+                )
     return Analysis(networks).effects()

@@ -133,7 +133,7 @@ def cross_fit(
     split: Split | None = None,
     directory: str | Path | None = None,
     fingerprint: dict[str, object] | None = None,
-    progress: bool = True,
+    progress: bool | None = None,
 ) -> Networks:
     """Train networks on a cohort so that each sample is predicted by networks that never saw it or its group.
 
@@ -156,7 +156,7 @@ def cross_fit(
     fingerprint : dict, optional
         Identity of the source, kept in the store.
     progress : bool
-        Whether to show progress on a terminal.
+        Whether to draw progress; None draws it on a terminal.
 
     Returns
     -------

@@ -76,20 +76,19 @@ class PairModel:
         """Columns of the sweep: the traits, their rests, the debiased responses, (n, 3 T)."""
         return np.hstack([self.study.traits, self.rest, self.response])
 
-    def block_response(self, block: int) -> Floats | None:
-        """Debiased response of the pairs *inside* a block, (n, T); None where they have none of their own.
+    def has_own_response(self, block: int) -> bool:
+        """Whether the pairs inside a block need a response of their own."""
+        return isinstance(self.epistasis, PopulationEpistasis) and self.epistasis.has(block)
+
+    def block_response(self, block: int) -> Floats:
+        """Debiased response of the pairs *inside* a block, (n, T), where they have one of their own.
 
         Inside a block the effect in the population is the block's own, as it is in the cohort, so that the prediction
         from the rest of the genome alone is taken out.
         """
-        if not isinstance(self.population, QuadraticPopulation) or not self.epistasis_inside_is_own(block):
-            return None
+        assert isinstance(self.population, QuadraticPopulation)
         own = self.population.block_interaction(block)
         return self.rest - self.weights[self.study.folds] * (self.interaction - own)
-
-    def epistasis_inside_is_own(self, block: int) -> bool:
-        """Whether the pairs inside a block need a response of their own."""
-        return isinstance(self.epistasis, PopulationEpistasis) and self.epistasis.has(block)
 
 
 def sweep_pairs(
@@ -134,17 +133,14 @@ def sweep_pairs(
     )
     found = {kind: swept[k * n_traits : (k + 1) * n_traits] for k, kind in enumerate(KINDS)}
     for block, members in _large_blocks(study.blocks):
-        response = model.block_response(block)
-        if response is None:
+        if not model.has_own_response(block):
             continue
 
         def read_inside(start: int, stop: int, members: Ints = members) -> NDArray[np.float32]:
             return _columns(read_block, members[start:stop])
 
-        inside = pair_sweep(read_inside, members.size, response, study.covariates, top=top)
-        found["elm"] = [
-            merge_sweeps(a, b, members, top) for a, b in zip(found["elm"], inside, strict=True)
-        ]
+        inside = pair_sweep(read_inside, members.size, model.block_response(block), study.covariates, top=top)
+        found["elm"] = [merge_sweeps(a, b, members, top) for a, b in zip(found["elm"], inside, strict=True)]
     return found
 
 

@@ -148,7 +148,9 @@ def fit_pairs(
         found.n[at] = fits.n[:, 0]
         found.ld_r2[at] = pair_ld_r2(g_i, g_j)
         found.rare[at] = _smallest_cell(g_i, g_j) < RARE
-        found.genotypic_p_value[at] = genotypic_pairs(g_i, g_j, columns[:, :1], study.covariates).p_value[:, 0]
+        found.genotypic_p_value[at] = genotypic_pairs(g_i, g_j, columns[:, :1], study.covariates).p_value[
+            :, 0
+        ]
         if heldout is not None and heldout.rows.size:
             g_i, g_j = _both(heldout.read, i[at], j[at])
             held = heldout.rest[:, trait]
@@ -159,8 +161,6 @@ def fit_pairs(
             found.heldout_n[at] = fits.n[:, 0]
     _add_population(model, trait, found, read, heldout)
     return found
-
-
 
 
 def _add_population(
@@ -182,8 +182,6 @@ def _add_population(
         return
     for block in np.unique(study.blocks[found.i[inside]]):
         response = model.block_response(int(block))
-        if response is None:
-            continue
         mine = np.flatnonzero(inside & (study.blocks[found.i] == block))
         held = None
         if heldout is not None and heldout.rows.size:

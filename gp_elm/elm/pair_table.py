@@ -49,7 +49,9 @@ class PairOptions:
         if self.top_pairs < 1:
             raise OptionError(f"--top-pairs {self.top_pairs} lists nothing; give at least 1")
         if self.max_exhaustive_pairs < 0:
-            raise OptionError(f"--max-exhaustive-pairs {self.max_exhaustive_pairs} is negative; give 0 or more")
+            raise OptionError(
+                f"--max-exhaustive-pairs {self.max_exhaustive_pairs} is negative; give 0 or more"
+            )
         if not 0 < self.max_ld <= 1:
             raise OptionError(f"--max-ld {self.max_ld:g} is no r2; give a number above 0, at most 1")
 

@@ -28,11 +28,25 @@ ROWS = 4096
 class Form(Protocol):
     """A quadratic form over some variants; see ``gp_elm.models.prediction.QuadraticForm``."""
 
-    columns: Ints
-    linear: Floats
-    u: Floats
-    v: Floats
-    output: Floats
+    @property
+    def columns(self) -> Ints:
+        """Variants (p,)."""
+
+    @property
+    def linear(self) -> Floats:
+        """(T, p)."""
+
+    @property
+    def u(self) -> Floats:
+        """(h, p)."""
+
+    @property
+    def v(self) -> Floats:
+        """(h, p)."""
+
+    @property
+    def output(self) -> Floats:
+        """(T, h)."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class SampledPopulation:
         self.columns: Ints = np.unique(np.concatenate(used)).astype(np.int64)
         self.population = BlockPopulation(study.blocks, study.rows.size, n, seed=seed)
         self._predict = [
-            (np.searchsorted(self.columns, at), function) for at, function in zip(columns, predict, strict=True)
+            (np.searchsorted(self.columns, at), function)
+            for at, function in zip(columns, predict, strict=True)
         ]
         self._offset = None if offsets is None else [o[:, self.columns] for o in offsets]
         center = study.center[self.columns]
@@ -92,12 +93,15 @@ class SampledPopulation:
         gram -= np.outer(sums, sums) / self.n
         # A light ridge keeps loci in complete LD from taking opposite, huge coefficients.
         gram[np.diag_indices(n_columns)] += 1e-6 * np.trace(gram) / n_columns + 1e-12
-        means = [values[k].mean(0, dtype=np.float64) for k in range(len(self._predict))]
-        coefficients = [
-            np.linalg.solve(gram, cross[k] - np.outer(sums, means[k])) for k in range(len(self._predict))
+        means: list[Floats] = [values[k].mean(0, dtype=np.float64) for k in range(len(self._predict))]
+        slopes: list[Floats] = [
+            np.asarray(np.linalg.solve(gram, cross[k] - np.outer(sums, mean))) for k, mean in enumerate(means)
         ]
-        constants = [means[k] - (sums / self.n) @ coefficients[k] for k in range(len(self._predict))]
-        return values, coefficients, constants
+        return (
+            values,
+            slopes,
+            [mean - (sums / self.n) @ slope for mean, slope in zip(means, slopes, strict=True)],
+        )
 
     def interaction(self) -> Floats:
         """Non-additive part of the out-of-fold prediction, (n, T): additive part and mean of each fold stripped."""
@@ -153,7 +157,9 @@ class SampledMarginal:
     def __init__(self, f: NDArray[np.float32], population: BlockPopulation, read_block: ReadBlock) -> None:
         self._f, self._population, self._read = f, population, read_block
 
-    def block(self, start: int, stop: int, *, dominance: NDArray[np.float32] | None = None) -> tuple[Floats, Floats]:
+    def block(
+        self, start: int, stop: int, *, dominance: NDArray[np.float32] | None = None
+    ) -> tuple[Floats, Floats]:
         """Coefficient of variants start..stop and its sampling variance, (b, T) each.
 
         Parameters
@@ -166,18 +172,22 @@ class SampledMarginal:
         """
         variants = np.arange(start, stop)
         members = self._read(start, stop) if dominance is None else dominance
-        cross, spread, sums = 0.0, 0.0, 0.0
+        cross, spread, sums = (
+            np.zeros((variants.size, self._f.shape[1])),
+            np.zeros(stop - start),
+            np.zeros(stop - start),
+        )
         for first in range(0, self._population.n, BATCH):
             rows = slice(first, min(first + BATCH, self._population.n))
             x = self._population.dosage(members, variants, rows).astype(np.float64)
-            cross = cross + x.T @ self._f[rows]
-            spread = spread + (x * x).sum(0)
-            sums = sums + x.sum(0)
-        spread = np.asarray(spread - sums**2 / self._population.n)[:, None]
+            cross += x.T @ self._f[rows]
+            spread += (x * x).sum(0)
+            sums += x.sum(0)
+        varied = (spread - sums**2 / self._population.n)[:, None]
         variance_f = self._f.var(0, dtype=np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
-            beta = cross / spread
-            variance = np.maximum(variance_f - beta**2 * spread / self._population.n, 0.0) / spread
+            beta = cross / varied
+            variance = np.maximum(variance_f - beta**2 * varied / self._population.n, 0.0) / varied
         return np.asarray(beta), np.asarray(variance)
 
 
@@ -201,7 +211,8 @@ class SampledEpistasis:
         # Regression on (1, x_i, x_j, x_i x_j): everything that the normal equations need, summed over P.
         xx, xxj, xix, pp = (np.zeros((i1 - i0, j1 - j0)) for _ in range(4))
         fp = np.zeros((n_traits, i1 - i0, j1 - j0))
-        sums_i, sums_j, ii, jj, fi, fj = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        sums_i, sums_j, ii, jj = np.zeros(i1 - i0), np.zeros(j1 - j0), np.zeros(i1 - i0), np.zeros(j1 - j0)
+        fi, fj = np.zeros((i1 - i0, n_traits)), np.zeros((j1 - j0, n_traits))
         for first in range(0, n, BATCH):
             rows = slice(first, min(first + BATCH, n))
             x, y = self._population.dosage(left, at_i, rows), self._population.dosage(right, at_j, rows)
@@ -212,9 +223,12 @@ class SampledEpistasis:
             pp += (x * x).T @ (y * y)
             for t in range(n_traits):
                 fp[t] += (x * f[:, t, None]).T @ y
-            sums_i, sums_j = sums_i + x.sum(0), sums_j + y.sum(0)
-            ii, jj = ii + (x * x).sum(0), jj + (y * y).sum(0)
-            fi, fj = fi + x.T @ f, fj + y.T @ f
+            sums_i += x.sum(0)
+            sums_j += y.sum(0)
+            ii += (x * x).sum(0)
+            jj += (y * y).sum(0)
+            fi += x.T @ f
+            fj += y.T @ f
         return _product_coefficient(xx, xxj, xix, pp, fp, sums_i, sums_j, ii, jj, fi, fj, n)
 
     def pairs(self, i: Ints, j: Ints) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,7 +28,9 @@ def first_layer(network: FreezableNetwork) -> tuple[Floats, Floats | None]:
         return network.u.detach().numpy(), None if skip is None else skip.detach().numpy()
     if isinstance(network, GatedNetwork):
         layer = network.linear
-        return network.layers[0].weight.detach().numpy(), None if layer is None else layer.weight.detach().numpy()
+        return cast(
+            Tensor, network.layers[0].weight
+        ).detach().numpy(), None if layer is None else layer.weight.detach().numpy()
     raise TypeError(f"no first layer known of a {type(network).__name__}")
 
 
@@ -160,7 +163,10 @@ class Sensitivities:
             s_vx, s_vv = np.zeros(w.shape), np.zeros((len(w), len(w)))
             for start in range(0, mine.size, ROWS):
                 z = self._inputs(network, mine[start : start + ROWS])
-                v = np.concatenate([upper_factors(member, z, trait) for member in network.members()], axis=1) * scale
+                v = (
+                    np.concatenate([upper_factors(member, z, trait) for member in network.members()], axis=1)
+                    * scale
+                )
                 x = z.numpy() / network.input_scale
                 s_v, s_x, s_xx = s_v + v.sum(0), s_x + x.sum(0), s_xx + (x * x).sum(0)
                 s_vx, s_vv = s_vx + v.T @ x, s_vv + v.T @ v

@@ -20,6 +20,10 @@ class Store(Protocol):
         """Centred dosages (rows, columns), missing calls as 0."""
         ...
 
+    def moments(self, rows: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+        """Called samples, mean and standard deviation of every variant over some rows, (m,) each."""
+        ...
+
 
 @dataclass(frozen=True)
 class Study:
@@ -66,7 +70,9 @@ class Study:
         return counts / counts.sum(0)
 
 
-def network_weights(target: Floats, predicted: Floats, folds: NDArray[np.int64], *, noise: float = 0.0) -> Floats:
+def network_weights(
+    target: Floats, predicted: Floats, folds: NDArray[np.int64], *, noise: float = 0.0
+) -> Floats:
     """Weight of the network for each fold and trait, fitted on the *other* folds.
 
     The weight that minimises the variance of the debiased effect (Angelopoulos, Duchi and Zrnic 2023, PPI++):

@@ -37,7 +37,11 @@ class GroupBootstrap:
         _, self._label = np.unique(groups, return_inverse=True)
         self._n = int(self._label.max()) + 1 if groups.size else 0
         rng = np.random.default_rng([seed, 70_003])
-        draws = rng.multinomial(self._n, np.full(self._n, 1 / self._n), size=DRAWS) if self._n else np.empty((DRAWS, 0))
+        draws = (
+            rng.multinomial(self._n, np.full(self._n, 1 / self._n), size=DRAWS)
+            if self._n
+            else np.empty((DRAWS, 0))
+        )
         self._draws: Floats = np.vstack([np.ones((1, self._n)), draws]).astype(float)
 
     def sums(self, values: Floats) -> Floats:
@@ -102,4 +106,6 @@ def sum_of_squares_variance(beta: Floats, standard_error: Floats, spread: Floats
     b2, s2, d = beta[good] ** 2, standard_error[good] ** 2, spread[good]
     value = float(((b2 - s2) * d).sum())
     error = float(np.sqrt((d**2 * (4 * np.maximum(b2 - s2, 0) * s2 + 2 * s2**2)).sum()))
-    return Estimate(value, error, value - 1.96 * error, value + 1.96 * error, "sum of debiased squared effects")
+    return Estimate(
+        value, error, value - 1.96 * error, value + 1.96 * error, "sum of debiased squared effects"
+    )

@@ -140,6 +140,8 @@ def cross_fit_networks(
     logger.info("%d samples, %d variants: %s", len(rows), store.n_variants, recipe.describe())
     arrays = {"rows": rows, "traits": traits, "covariates": covariates, "folds": folds, "groups": groups}
     key = fold_key(store, arrays, recipe, seed)
+    # One coding of the genotypes for all folds, missing calls included; no trait enters.
+    _, center, sd = store.moments(rows)
     kernel: RidgeKernel | None = None
     done: list[FittedFold] = []
     with Progress("Training", total=n_folds, unit="folds", enabled=progress) as bar:
@@ -163,6 +165,8 @@ def cross_fit_networks(
                     recipe=recipe,
                     options=options,
                     kernel=kernel,
+                    center=center,
+                    sd=sd,
                     seed=fold_seed,
                     bar=bar,
                 )
@@ -183,6 +187,8 @@ def _fit_fold(
     recipe: Recipe,
     options: TrainingOptions,
     kernel: RidgeKernel,
+    center: Floats,
+    sd: Floats,
     seed: int,
     bar: Progress,
 ) -> FittedFold:
@@ -191,7 +197,6 @@ def _fit_fold(
     mine = None if covariates is None else covariates[training]
     model = CovariateModel.fit(mine, traits[training])
     residual = model.residual(mine, traits[training])
-    _, center, sd = store.moments(rows[training])
     own = groups[training]
     lasso = fit_lasso(store, rows[training], residual, center=center, sd=sd, groups=own, seed=seed)
     ridge = kernel.fit(rows[training], residual, groups=own, seed=seed)
