@@ -70,7 +70,9 @@ class Analysis:
             return QuadraticPopulation(study, [f for f in forms if f is not None], offsets or None)
         f = fitted.out_of_fold["network"]
         left = np.nanvar(fitted.residual - f, axis=0)
-        weights = sum(p.numel() for net in fitted.networks for module in net.modules for p in module.parameters())
+        weights = sum(
+            p.numel() for net in fitted.networks for module in net.modules for p in module.parameters()
+        )
         most = int(min(MOST_DRAWN, MOST_OPERATIONS / (2 * weights)))
         n = population_size(study, left, np.nanvar(f, axis=0), most=most)
         logger.info("in-silico population: %d samples drawn in blocks", n)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gp_elm.association.pair_sweep import pair_sweep
 from gp_elm.association.sweep_summary import ColumnSweep, TopPairs, VariantPairs
 from gp_elm.elm.debiased import Population
-from gp_elm.elm.quadratic import PopulationEpistasis, QuadraticPopulation
+from gp_elm.elm.epistasis import PopulationEpistasis
+from gp_elm.elm.quadratic import QuadraticPopulation
 from gp_elm.elm.sampled import SampledEpistasis
 from gp_elm.elm.study import Floats, Study, network_weights
 from gp_elm.genotypes.ld import ReadBlock

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gp_elm.elm.epistasis import Factors, PopulationEpistasis
 from gp_elm.elm.study import Floats, Study
 
 Ints = NDArray[np.int64]
@@ -222,20 +223,6 @@ class QuadraticPopulation:
                 self._local[mine] = np.arange(mine.size)
         return self._loadings
 
-    def _coupling(self, weights: Floats) -> NDArray[np.float32]:
-        """A_t summed over the folds with their weights (folds, T): (T, P, P)."""
-        n_columns = self.columns.size
-        out = np.zeros((weights.shape[1], n_columns, n_columns), np.float32)
-        for k, fold in enumerate(self.folds):
-            for t in range(weights.shape[1]):
-                scale = weights[k, t] * fold.output[t]
-                used = np.flatnonzero(scale)
-                if used.size:
-                    half = ((fold.u[used].T * scale[used]) @ fold.v[used]).astype(np.float32)
-                    out[t] += half
-                    out[t] += half.T
-        return out
-
     def epistasis(self, weights: Floats) -> PopulationEpistasis:
         """Epistatic effects of ``sum_k weights_k f_-k`` in the population, across blocks.
 
@@ -244,67 +231,16 @@ class QuadraticPopulation:
         weights : (folds, T) float
             Weight of each fold's network, its share of the samples included.
         """
-        loadings = self._block_loadings()
-        return PopulationEpistasis(self._coupling(weights), self.study.blocks, loadings, self._local)
-
-
-class PopulationEpistasis:
-    """Epistatic effects of a weighted sum of quadratic networks for tiles or lists of pairs; NaN inside a block."""
-
-    def __init__(
-        self,
-        coupling: NDArray[np.float32],
-        blocks: Ints,
-        loadings: dict[int, tuple[Ints, NDArray[np.float32]]],
-        local: Ints,
-    ) -> None:
-        self._coupling, self._blocks, self._loadings, self._local = coupling, blocks, loadings, local
-        self._own = np.isin(blocks, list(loadings))
-        self._half_key: tuple[int, int] | None = None
-        self._half: NDArray[np.float32] = np.empty(0, np.float32)
-
-    def has(self, block: int) -> bool:
-        """Whether some network has a non-additive part in a block: its inner pairs are then NaN here."""
-        return block in self._loadings
-
-    def _loaded(self, variants: Ints) -> NDArray[np.float32]:
-        """A_t L for some variants: (T, P, len(variants))."""
-        out = np.zeros((*self._coupling.shape[:2], variants.size), np.float32)
-        labels = self._blocks[variants]
-        for block in np.unique(labels):
-            if int(block) in self._loadings:
-                at, loading = self._loadings[int(block)]
-                here = np.flatnonzero(labels == block)
-                out[:, :, here] = self._coupling[:, :, at] @ loading[:, self._local[variants[here]]]
-        return out
-
-    def tile(self, i0: int, i1: int, j0: int, j1: int) -> NDArray[np.float32]:
-        """Effects of variants i0..i1 with j0..j1: (T, i1 - i0, j1 - j0) per product of centred dosages."""
-        if self._half_key != (i0, i1):
-            self._half, self._half_key = self._loaded(np.arange(i0, i1)), (i0, i1)
-        out = np.zeros((self._coupling.shape[0], i1 - i0, j1 - j0), np.float32)
-        right = self._blocks[j0:j1]
-        for block in np.unique(right):
-            here = np.flatnonzero(right == block)
-            if int(block) in self._loadings:
-                at, loading = self._loadings[int(block)]
-                out[:, :, here] = self._half[:, at].transpose(0, 2, 1) @ loading[:, self._local[here + j0]]
-        out[:, (self._blocks[i0:i1, None] == right[None, :]) & self._own[i0:i1, None]] = np.nan
-        return out
-
-    def pairs(self, i: Ints, j: Ints) -> Floats:
-        """Effects of listed pairs, (P, T)."""
-        out = np.zeros((i.size, self._coupling.shape[0]))
-        for p, (a, b) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
-            block_a, block_b = int(self._blocks[a]), int(self._blocks[b])
-            if block_a == block_b:
-                out[p] = np.nan if self.has(block_a) else 0.0
-            elif block_a in self._loadings and block_b in self._loadings:
-                at_a, load_a = self._loadings[block_a]
-                at_b, load_b = self._loadings[block_b]
-                inner = self._coupling[:, at_a][:, :, at_b]
-                out[p] = np.einsum("a,tab,b->t", load_a[:, self._local[a]], inner, load_b[:, self._local[b]])
-        return out
+        factors = []
+        for k, fold in enumerate(self.folds):
+            own = np.flatnonzero((fold.u != 0).any(0) | (fold.v != 0).any(0))
+            output = weights[k][:, None] * fold.output
+            factors.append(
+                Factors(own, *(a.astype(np.float32) for a in (fold.u[:, own], fold.v[:, own], output)))
+            )
+        return PopulationEpistasis(
+            factors, self.columns.size, self.study.blocks, self._block_loadings(), self._local
+        )
 
 
 def _members(labels: Ints) -> dict[int, Ints]:
