@@ -105,7 +105,8 @@ def sum_of_squares_variance(beta: Floats, standard_error: Floats, spread: Floats
     good = np.isfinite(beta) & np.isfinite(standard_error)
     b2, s2, d = beta[good] ** 2, standard_error[good] ** 2, spread[good]
     value = float(((b2 - s2) * d).sum())
-    error = float(np.sqrt((d**2 * (4 * np.maximum(b2 - s2, 0) * s2 + 2 * s2**2)).sum()))
+    # Var(b^2) = 4 beta^2 se^2 + 2 se^4, of which 4 b^2 se^2 - 2 se^4 is an unbiased estimate.
+    error = float(np.sqrt(max((d**2 * (4 * b2 * s2 - 2 * s2**2)).sum(), 0.0)))
     return Estimate(
         value, error, value - 1.96 * error, value + 1.96 * error, "sum of debiased squared effects"
     )
