@@ -234,12 +234,24 @@ def test_weights_are_fitted_on_the_other_folds():
     folds = np.arange(90) % 3
     f = rng.normal(size=(90, 1))
     y = 0.5 * f + 0.01 * rng.normal(size=(90, 1))
-    y[folds == 0] = 100.0 * f[folds == 0]
+    y[folds == 0] = 1.2 * f[folds == 0]
     weights = network_weights(y, f, folds)
     assert weights[0, 0] == pytest.approx(0.5, abs=0.02)
-    assert weights[1, 0] > 10
+    assert weights[1, 0] > 0.6
     assert np.all(network_weights(-f, f, folds) == 0)
     assert network_weights(y, f, folds, noise=1.0)[0, 0] == pytest.approx(weights[0, 0] / 2)
+
+
+def test_a_network_out_of_proportion_cannot_spoil_its_fold():
+    rng = np.random.default_rng(10)
+    folds = np.arange(300) % 3
+    y = rng.normal(size=(300, 1))
+    f = 0.8 * y + 0.3 * rng.normal(size=(300, 1))
+    f[folds == 2] *= 1000.0
+    weights = network_weights(y, f, folds)
+    assert (weights[2] * f[folds == 2]).std() <= y[folds != 2].std() * 1.0001
+    tiny = np.where(folds[:, None] == 0, f, 1e-6 * f)
+    assert network_weights(y, tiny, folds).max() <= 1.5
 
 
 def test_interaction_of_the_raw_trait_is_the_classical_test(small):

@@ -45,7 +45,7 @@ def test_epistasis_matches_regression_in_a_large_draw(case):
         design = np.column_stack([np.ones(both.sum()), x[both, i], x[both, j], x[both, i] * x[both, j]])
         coefficient, residual, *_ = np.linalg.lstsq(design, f[both], rcond=None)
         error = np.sqrt(residual / both.sum() * np.linalg.inv(design.T @ design)[3, 3])
-        found = exact.pairs(np.array([i]), np.array([j]))[0]
+        found = np.array([exact.pairs(np.array([i]), np.array([j]), t)[0] for t in range(2)])
         assert np.all(np.abs(found - coefficient[3]) < 4.5 * error)
 
 
@@ -54,7 +54,7 @@ def test_tile_equals_pairs(case):
     exact = QuadraticPopulation(study, forms).epistasis(np.ones((3, 2)))
     tile = exact.tile(1, 6, 4, 10)
     i, j = np.meshgrid(np.arange(1, 6), np.arange(4, 10), indexing="ij")
-    listed = exact.pairs(i.ravel(), j.ravel()).T.reshape(tile.shape)
+    listed = np.stack([exact.pairs(i.ravel(), j.ravel(), t) for t in range(2)]).reshape(tile.shape)
     same_block = study.blocks[1:6, None] == study.blocks[None, 4:10]
     assert np.isnan(tile[:, same_block]).all()
     np.testing.assert_allclose(tile[:, ~same_block], listed[:, ~same_block], rtol=1e-4, atol=1e-5)
@@ -115,11 +115,14 @@ def test_sampled_population_agrees_with_the_closed_form(case):
     i, j = np.array([0, 1, 4, 2]), np.array([3, 5, 9, 8])
     spread = np.sqrt(drawn.variance() / (study.store.moments(study.rows)[2][[0, 1, 4, 2]] ** 2)[:, None])
     spread /= study.store.moments(study.rows)[2][[3, 5, 9, 8]][:, None]
-    difference = drawn.pairs(i, j) - exact.pairs(i, j)
+    difference = np.stack([drawn.pairs(i, j, t) - exact.pairs(i, j, t) for t in range(2)], axis=1)
     # Missing calls leave the drawn regressions with fewer samples than the closed form's moments.
     assert np.all(np.abs(difference) < 6 * spread)
     np.testing.assert_allclose(
-        drawn.tile(0, 3, 3, 6)[:, 0, 0], drawn.pairs(i[:1], j[:1])[0], rtol=1e-3, atol=1e-5
+        drawn.tile(0, 3, 3, 6)[:, 0, 0],
+        [drawn.pairs(i[:1], j[:1], t)[0] for t in range(2)],
+        rtol=1e-3,
+        atol=1e-5,
     )
     exact_part, drawn_part = QuadraticPopulation(study, forms).interaction(), sampled.interaction()
     for t in range(2):

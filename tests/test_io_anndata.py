@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from gp_elm.errors import InputError, OptionError, OutputError
-from gp_elm.io.anndata import from_anndata, read_anndata, to_anndata, write_anndata
+from gp_elm.io.anndata import _joined, from_anndata, read_anndata, to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
 
 N, M = 7, 5
@@ -298,3 +298,27 @@ def test_memory_does_not_grow_with_the_variants(tmp_path, suffix):
     )
     # X is 80 MB, in blocks of 2 MB
     assert int(answer.stdout) * (1 if sys.platform == "darwin" else 1024) < 40e6
+
+
+def test_results_are_joined_by_identity_whatever_their_order():
+    class Named:
+        def __init__(self, prefix, frame):
+            self.prefix, self._frame = prefix, frame
+
+        def to_frame(self):
+            return self._frame
+
+    base = pd.DataFrame(
+        {
+            "trait": ["a", "a", "b", "b"],
+            "chromosome": "1",
+            "base_pair_location": [5, 5, 5, 5],
+            "variant_id": ["v", "v", "v", "v"],
+            "effect_allele": "A",
+            "other_allele": "C",
+            "n": 10,
+            "beta": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    joined = _joined((Named("gwas_", base), Named("elm_", base.iloc[[2, 3, 0, 1]])))
+    assert joined["gwas_beta"].tolist() == joined["elm_beta"].tolist() == [1.0, 2.0, 3.0, 4.0]

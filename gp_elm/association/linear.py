@@ -67,6 +67,7 @@ class ScanResult(Result):
     """Classical marginal effects of variants on traits."""
 
     title: ClassVar[str] = "Linear scan"
+    prefix: ClassVar[str] = "gwas_"
     null_hypothesis: ClassVar[str] = "the variant has no additive effect on the trait, given the covariates"
 
 

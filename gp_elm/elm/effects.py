@@ -39,6 +39,7 @@ class ElmEffects(Result):
     """
 
     title: ClassVar[str] = "Equivalent linear mapping"
+    prefix: ClassVar[str] = "elm_"
     null_hypothesis: ClassVar[str] = "the variant has no marginal effect where LD blocks are in equilibrium"
 
 

@@ -12,7 +12,7 @@ from gp_elm.elm.study import Floats
 
 Ints = NDArray[np.int64]
 LISTED = 512
-"""Listed pairs looked at together."""
+"""Variants, or listed pairs, looked at together."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +98,23 @@ class PopulationEpistasis:
         out[:, (self._blocks[i0:i1, None] == right[None, :]) & self._own[i0:i1, None]] = np.nan
         return out
 
-    def pairs(self, i: Ints, j: Ints) -> Floats:
-        """Effects of listed pairs, (P, T)."""
-        out = np.zeros((i.size, self._n_traits))
-        for start in range(0, i.size, LISTED):
-            a, b = i[start : start + LISTED], j[start : start + LISTED]
-            left, right = self._spread(a).astype(np.float64), self._spread(b).astype(np.float64)
-            for fold in self._factors:
-                u_a, v_a = fold.u @ left[fold.columns], fold.v @ left[fold.columns]
-                u_b, v_b = fold.u @ right[fold.columns], fold.v @ right[fold.columns]
-                out[start : start + LISTED] += (u_a * v_b + v_a * u_b).T @ fold.output.T
-        inside = (self._blocks[i] == self._blocks[j]) & self._own[i]
-        out[inside] = np.nan
-        # Two variants of a block in which no network has a non-additive part have none: their sum above is 0.
+    def pairs(self, i: Ints, j: Ints, trait: int) -> Floats:
+        """Effects of listed pairs on a trait, (P,)."""
+        out = np.zeros(i.size)
+        distinct, place = np.unique(np.r_[i, j], return_inverse=True)
+        at_i, at_j = place[: i.size], place[i.size :]
+        for fold in self._factors:
+            used = np.flatnonzero(fold.output[trait])
+            u, v = (np.empty((used.size, distinct.size), np.float32) for _ in range(2))
+            for start in range(0, distinct.size, LISTED):
+                part = slice(start, start + LISTED)
+                inner = self._spread(distinct[part])[fold.columns]
+                u[:, part], v[:, part] = fold.u[used] @ inner, fold.v[used] @ inner
+            output = fold.output[trait, used].astype(np.float64)
+            for start in range(0, i.size, LISTED):
+                part = slice(start, start + LISTED)
+                a, b = at_i[part], at_j[part]
+                out[part] += output @ (u[:, a] * v[:, b] + v[:, a] * u[:, b])
+        # Two variants of a block in which no network has a non-additive part have none: their sum is 0.
+        out[(self._blocks[i] == self._blocks[j]) & self._own[i]] = np.nan
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from gp_elm.genotypes.ld import ReadBlock
 from gp_elm.kernels.topk import TopK
 
 Ints = NDArray[np.int64]
+KEPT_BLOCKS = 32
+"""Responses of blocks that are kept for the next trait."""
 KINDS = ("interaction", "interaction_residual", "elm")
 """Tests of a pair: classical on the trait, classical on the trait less its additive part, debiased."""
 
@@ -49,6 +51,7 @@ class PairModel:
     interaction: Floats
     weights: Floats
     epistasis: PopulationEpistasis | SampledEpistasis
+    _kept: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def build(cls, study: Study, population: Population, rest: Floats, read_block: ReadBlock) -> PairModel:
@@ -87,9 +90,13 @@ class PairModel:
         Inside a block the effect in the population is the block's own, as it is in the cohort, so that the prediction
         from the rest of the genome alone is taken out.
         """
-        assert isinstance(self.population, QuadraticPopulation)
-        own = self.population.block_interaction(block)
-        return self.rest - self.weights[self.study.folds] * (self.interaction - own)
+        if block not in self._kept:
+            assert isinstance(self.population, QuadraticPopulation)
+            own = self.population.block_interaction(block)
+            self._kept[block] = self.rest - self.weights[self.study.folds] * (self.interaction - own)
+            while len(self._kept) > KEPT_BLOCKS:
+                self._kept.pop(next(iter(self._kept)))
+        return self._kept[block]
 
 
 def sweep_pairs(

@@ -168,8 +168,9 @@ def _add_population(
 ) -> None:
     """Add theta_P of the networks; pairs inside a block get their own response instead."""
     study, weight = model.study, float(model.weights[:, trait].mean())
-    theta = model.epistasis.pairs(found.i, found.j)[:, trait]
-    inside = np.isnan(theta)
+    theta = model.epistasis.pairs(found.i, found.j, trait)
+    # NaN says "inside a block" of the closed form, and "cannot be estimated" of a sampled population.
+    inside = np.isnan(theta) & isinstance(model.population, QuadraticPopulation)
     found.beta["elm"] += np.where(inside, 0.0, theta)
     if isinstance(model.epistasis, SampledEpistasis):
         response = model.response[:, trait]

@@ -13,6 +13,8 @@ from gp_elm.genotypes.population import BlockPopulation
 
 Ints = NDArray[np.int64]
 BATCH = 8192
+LISTED = 512
+"""Variants of listed pairs looked at together."""
 MOST_DONOR_BYTES = 256 << 20
 
 Predict = Callable[[NDArray[np.float32]], Floats]
@@ -198,21 +200,28 @@ class SampledEpistasis:
         self._f, self._population, self._read = f, population, read_block
         self._cached: tuple[tuple[int, int], NDArray[np.float32]] | None = None
 
-    def _members(self, start: int, stop: int) -> NDArray[np.float32]:
-        if self._cached is None or self._cached[0] != (start, stop):
-            self._cached = ((start, stop), self._read(start, stop))
-        return self._cached[1]
-
     def tile(self, i0: int, i1: int, j0: int, j1: int) -> NDArray[np.float32]:
         """Effects of variants i0..i1 with j0..j1: (T, i1 - i0, j1 - j0)."""
-        left, right = self._read(i0, i1), self._members(j0, j1)
-        at_i, at_j = np.arange(i0, i1), np.arange(j0, j1)
+        if self._cached is None or self._cached[0] != (i0, i1):
+            self._cached = ((i0, i1), self._read(i0, i1))
+        return self._matrix(np.arange(i0, i1), np.arange(j0, j1), self._cached[1], self._read(j0, j1))
+
+    def _matrix(
+        self, at_i: Ints, at_j: Ints, left: NDArray[np.float32], right: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Coefficients for every pair of two sets of variants, from the members' dosages of each, (T, I, J)."""
         n_traits, n = self._f.shape[1], self._population.n
+        shape = (at_i.size, at_j.size)
         # Regression on (1, x_i, x_j, x_i x_j): everything that the normal equations need, summed over P.
-        xx, xxj, xix, pp = (np.zeros((i1 - i0, j1 - j0)) for _ in range(4))
-        fp = np.zeros((n_traits, i1 - i0, j1 - j0))
-        sums_i, sums_j, ii, jj = np.zeros(i1 - i0), np.zeros(j1 - j0), np.zeros(i1 - i0), np.zeros(j1 - j0)
-        fi, fj = np.zeros((i1 - i0, n_traits)), np.zeros((j1 - j0, n_traits))
+        xx, xxj, xix, pp = (np.zeros(shape) for _ in range(4))
+        fp = np.zeros((n_traits, *shape))
+        sums_i, sums_j, ii, jj = (
+            np.zeros(shape[0]),
+            np.zeros(shape[1]),
+            np.zeros(shape[0]),
+            np.zeros(shape[1]),
+        )
+        fi, fj = np.zeros((shape[0], n_traits)), np.zeros((shape[1], n_traits))
         for first in range(0, n, BATCH):
             rows = slice(first, min(first + BATCH, n))
             x, y = self._population.dosage(left, at_i, rows), self._population.dosage(right, at_j, rows)
@@ -231,11 +240,22 @@ class SampledEpistasis:
             fj += y.T @ f
         return _product_coefficient(xx, xxj, xix, pp, fp, sums_i, sums_j, ii, jj, fi, fj, n)
 
-    def pairs(self, i: Ints, j: Ints) -> Floats:
-        """Effects of listed pairs, (P, T)."""
-        out = np.empty((i.size, self._f.shape[1]))
-        for p, (a, b) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
-            out[p] = self.tile(a, a + 1, b, b + 1)[:, 0, 0]
+    def pairs(self, i: Ints, j: Ints, trait: int) -> Floats:
+        """Effects of listed pairs on a trait, (P,)."""
+        out = np.empty(i.size)
+        distinct, place = np.unique(np.r_[i, j], return_inverse=True)
+        at_i, at_j = place[: i.size], place[i.size :]
+        for a in range(0, distinct.size, LISTED):
+            rows = distinct[a : a + LISTED]
+            left = np.concatenate([self._read(int(v), int(v) + 1) for v in rows], axis=1)
+            for b in range(0, distinct.size, LISTED):
+                here = np.flatnonzero((at_i // LISTED == a // LISTED) & (at_j // LISTED == b // LISTED))
+                if here.size == 0:
+                    continue
+                columns = distinct[b : b + LISTED]
+                right = np.concatenate([self._read(int(v), int(v) + 1) for v in columns], axis=1)
+                found = self._matrix(rows, columns, left, right)[trait]
+                out[here] = found[at_i[here] - a, at_j[here] - b]
         return out
 
     def variance(self) -> Floats:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+MOST_WEIGHT = 1.5
+"""Largest weight of a network: one that is shrunk by more than a third says little of the other folds' networks."""
 
 
 class Store(Protocol):
@@ -76,7 +78,9 @@ def network_weights(
     """Weight of the network for each fold and trait, fitted on the *other* folds.
 
     The weight that minimises the variance of the debiased effect (Angelopoulos, Duchi and Zrnic 2023, PPI++):
-    ``<y, f> / [(1 + n/N_P) <f, f>]``, never below 0.
+    ``<y, f> / [(1 + n/N_P) <f, f>]``, from 0 to :data:`MOST_WEIGHT`. As the folds' networks differ, the weight of one
+    fold is cut back where its own network is out of proportion: the weighted prediction of a fold never spreads more
+    than the trait does in the others. Neither bound looks at the fold's own trait values.
 
     Parameters
     ----------
@@ -102,5 +106,7 @@ def network_weights(
         a = np.where(measured[other], y[other] - y[other].sum(0) / count, 0.0)
         b = np.where(measured[other], f[other] - f[other].sum(0) / count, 0.0)
         spread = (b * b).sum(0) * (1 + noise)
-        weights[k] = np.where(spread > 0, (a * b).sum(0) / np.where(spread > 0, spread, 1.0), 0.0)
-    return np.maximum(weights, 0.0)
+        weight = np.where(spread > 0, (a * b).sum(0) / np.where(spread > 0, spread, 1.0), 0.0)
+        largest = np.sqrt((a * a).sum(0) / count) / np.maximum(predicted[folds == k].std(0), 1e-300)
+        weights[k] = np.clip(weight, 0.0, np.minimum(MOST_WEIGHT, largest))
+    return weights

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import anndata as ad
 import dask.array as da
@@ -71,9 +71,39 @@ class AnnDataContents(NamedTuple):
     provenance: dict[str, Any] | None
 
 
+class VariantResult(Protocol):
+    """A method's effects of variants on traits."""
+
+    prefix: ClassVar[str]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a trait and variant."""
+
+
+_IDENTITY = ["trait", "chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
+_SHARED = [*_IDENTITY, "effect_allele_frequency", "missing_rate", "n"]
+
+
+def _joined(results: tuple[VariantResult, ...]) -> pd.DataFrame:
+    """One table of variants from several results, matched by identity."""
+    table: pd.DataFrame | None = None
+    for result in results:
+        frame = result.to_frame().drop(columns=["df"], errors="ignore")
+        frame = frame.rename(columns={c: f"{result.prefix}{c}" for c in frame.columns if c not in _SHARED})
+        # Rows that agree in everything, such as unplaced markers of one name, are told apart by their order.
+        frame["_copy"] = frame.groupby(_IDENTITY, sort=False).cumcount()
+        if table is None:
+            table = frame
+            continue
+        known = [c for c in frame.columns if c in table.columns and c not in (*_IDENTITY, "_copy")]
+        table = table.merge(frame.drop(columns=known), how="outer", on=[*_IDENTITY, "_copy"], sort=False)
+    assert table is not None
+    return table.drop(columns="_copy")
+
+
 def to_anndata(
     cohort: xr.Dataset,
-    *,
+    *results: VariantResult,
     variants: pd.DataFrame | None = None,
     pairs: pd.DataFrame | None = None,
     variance: pd.DataFrame | None = None,
@@ -85,6 +115,8 @@ def to_anndata(
     ----------
     cohort : xarray.Dataset
         The cohort; its dosages stay lazy.
+    *results : results of methods, such as those of ``elm_effects`` and ``linear_scan``
+        Joined into one table of variants, each with its prefix before its columns; instead of ``variants``.
     variants, pairs, variance : pandas.DataFrame, optional
         The result tables. Rows are matched to variants by identity, never by their order.
     provenance : mapping, optional
@@ -100,6 +132,10 @@ def to_anndata(
     InputError
         Where the Dataset is no cohort, or a table has a variant that the cohort lacks, or one twice.
     """
+    if results:
+        if variants is not None:
+            raise InputError("to_anndata got results and a table of variants; give one of the two")
+        variants = _joined(results)
     check_cohort(cohort)
     own: dict[str, Any] = {"layout": LAYOUT, "contig_id": text(cohort["contig_id"].to_numpy())}
     var = _variant_frame(cohort)
