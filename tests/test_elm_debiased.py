@@ -8,6 +8,7 @@ from gp_elm.association.interaction import interaction_pairs
 from gp_elm.association.linear import dominance_block, scan_block
 from gp_elm.elm.debiased import centred_reader, marginal_effects
 from gp_elm.elm.pair_evidence import PairModel, sweep_pairs
+from gp_elm.elm.pair_table import screened_q_values
 from gp_elm.elm.pair_fits import fit_pairs, sweep_q_values
 from gp_elm.elm.quadratic import QuadraticPopulation
 from gp_elm.elm.sampled import SampledPopulation
@@ -264,3 +265,9 @@ def test_interaction_of_the_raw_trait_is_the_classical_test(small):
     expected = interaction_pairs(g[:, i], g[:, j], study.traits[:, [1]], study.covariates)
     np.testing.assert_allclose(found.beta["interaction"], expected.beta[:, 0])
     np.testing.assert_allclose(found.p_value("interaction"), expected.p_value[:, 0])
+
+
+def test_a_candidate_that_cannot_be_tested_leaves_the_others_their_q_values():
+    q, rank = screened_q_values(np.array([1e-9, np.nan, 1e-4, 0.5]), 1000)
+    np.testing.assert_allclose(q[[0, 2, 3]], [1e-6, 0.05, 1.0])
+    assert np.isnan(q[1]) and rank.tolist() == [1, -1, 2, 3]

@@ -44,15 +44,28 @@ def test_chromosomes_are_always_cut():
 def test_structure_raises_the_threshold():
     rng = np.random.default_rng(3)
     population = rng.random(1000) < 0.5
-    frequency = np.where(population[:, None], 0.9, 0.1)
+    frequency = np.where(population[:, None], 0.6, 0.4)
     raw = rng.binomial(2, frequency, size=(1000, 40)).astype(np.int8)
     contig = np.repeat([0, 1], 20)
     between = between_chromosome_quantile(reader(raw), contig, seed=1)
-    assert between > 0.3
-    assert ld_threshold(1000, 400, between) == between
+    assert 0.02 < between < 0.1
+    assert ld_threshold(1000, 400, between) == max(between, ld_threshold(1000, 400, 0.0))
     # What structure makes of LD between chromosomes is not taken for LD within them.
     labels, _ = ld_blocks(reader(raw), contig, np.arange(1, 41), 1000, seed=1)
     assert np.unique(labels).size > 10
+
+
+def test_ld_with_unplaced_markers_is_not_taken_for_structure():
+    rng = np.random.default_rng(5)
+    raw, truth = block_genotypes(rng, 2000, [4, 4, 4])
+    # Two markers of the last block stand on no chromosome.
+    contig = np.repeat([0, 1, 2], [4, 6, 2])
+    position = np.r_[np.arange(1, 11), 0, 0]
+    labels, threshold = ld_blocks(reader(raw), contig, position, 2000, seed=1)
+    assert threshold < 0.1
+    assert labels[0] == labels[3] and labels[10] == labels[11]
+    # However strong, LD between chromosomes never makes LD within them invisible.
+    assert between_chromosome_quantile(reader(raw[:, [0, 0, 1, 1]]), np.array([0, 1, 0, 1]), seed=1) == 0.1
 
 
 def test_r2_is_the_squared_correlation_of_the_complete_cases():

@@ -33,8 +33,8 @@ def calibrate(
     measured = np.isfinite(y) & np.isfinite(additive) & np.isfinite(interaction)
     y, parts, groups = y[measured], np.stack([additive, interaction], 1)[measured], groups[measured]
     spread = parts.std(0) if y.size else np.zeros(2)
-    # A part a millionth as large as the trait is rounding, not a prediction.
-    varies = spread > 1e-6 * (y.std() if y.size else 1.0)
+    # A slope on a part a hundredth as large as the trait says nothing.
+    varies = spread > 1e-2 * (y.std() if y.size else 1.0)
     design = np.column_stack([np.ones(y.size), parts[:, varies]])
     names = [n for n, v in zip(("calibration_additive", "calibration_interaction"), varies, strict=True) if v]
     out = {

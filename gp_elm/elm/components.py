@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gp_elm.elm.calibration import calibrate
 from gp_elm.elm.pair_table import PairAnalysis
-from gp_elm.elm.study import Floats
+from gp_elm.elm.study import MOST_WEIGHT, Floats
 from gp_elm.elm.variance import (
     Estimate,
     GroupBootstrap,
@@ -56,7 +56,10 @@ def variance_frame(pairs: PairAnalysis) -> pd.DataFrame:
             for component, e in _sums_of_squares(pairs, t).items():
                 add(component, e)
         for component, value in _weights(pairs, t).items():
-            add(component, _plain(value, "mean over folds, each fitted on the others"))
+            add(
+                component,
+                _plain(value, f"mean over folds, each fitted on the others, from 0 to {MOST_WEIGHT:g}"),
+            )
         if networks.heldout.size:
             part = (
                 pairs.heldout.interaction[:, t]

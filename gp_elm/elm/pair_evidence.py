@@ -41,8 +41,9 @@ class PairModel:
         Non-additive part of the out-of-fold prediction.
     weights : (folds, T) float
         `network_weight` of each fold.
-    epistasis : PopulationEpistasis or SampledEpistasis
-        Epistatic effects of the weighted networks in the population.
+    epistasis, heldout_epistasis : PopulationEpistasis or SampledEpistasis
+        Epistatic effects in the population of the networks, each with its weight and its fold's share of the samples;
+        and of the folds' mean network with the mean weight, which predicts the held-out samples.
     """
 
     study: Study
@@ -51,6 +52,7 @@ class PairModel:
     interaction: Floats
     weights: Floats
     epistasis: PopulationEpistasis | SampledEpistasis
+    heldout_epistasis: PopulationEpistasis | SampledEpistasis
     _kept: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -67,9 +69,12 @@ class PairModel:
         interaction = population.interaction()
         weights = network_weights(rest, interaction, study.folds, noise=population.noise)
         shared = weights * study.fold_shares()
+        mean = np.repeat(weights.mean(0)[None] / study.n_folds, study.n_folds, axis=0)
         if isinstance(population, QuadraticPopulation):
-            return cls(study, population, rest, interaction, weights, population.epistasis(shared))
-        return cls(study, population, rest, interaction, weights, population.epistasis(shared, read_block))
+            effects = (population.epistasis(shared), population.epistasis(mean))
+            return cls(study, population, rest, interaction, weights, *effects)
+        drawn = (population.epistasis(shared, read_block), population.epistasis(mean, read_block))
+        return cls(study, population, rest, interaction, weights, *drawn)
 
     @property
     def response(self) -> Floats:

@@ -12,6 +12,7 @@ from scipy import special
 from gp_elm.association.inflation import p_value
 from gp_elm.association.interaction import genotypic_pairs, interaction_pairs
 from gp_elm.association.sweep_summary import ColumnSweep
+from gp_elm.elm.epistasis import PopulationEpistasis
 from gp_elm.elm.pair_evidence import KINDS, PairModel
 from gp_elm.elm.quadratic import QuadraticPopulation
 from gp_elm.elm.sampled import SampledEpistasis
@@ -68,14 +69,17 @@ class PairEffects:
         """Replicated, not replicated or untestable, of each pair, in the held-out samples.
 
         A pair is replicated where the held-out debiased effect has the discovery's sign and p < .05. One that is not
-        is untestable where the held-out samples had less than even chances to see the discovery effect.
+        is untestable where the held-out samples had less than even chances to see the discovery effect, shrunk by
+        1 - 1/z^2 as pairs are listed for being large.
         """
         beta, error = self.beta["heldout_elm"], self.standard_error["heldout_elm"]
         p = self.p_value("heldout_elm")
         effect = self.beta["elm"]
         quantile = -special.ndtri(LEVEL / 2)
         with np.errstate(divide="ignore", invalid="ignore"):
-            power = special.ndtr(np.abs(effect) / error - quantile)
+            z = effect / self.standard_error["elm"]
+            shrunk = np.abs(effect) * np.maximum(0.0, 1 - 1 / z**2)
+            power = special.ndtr(shrunk / error - quantile)
         words: list[str | None] = []
         for k in range(self.i.size):
             if not (np.isfinite(p[k]) and np.isfinite(effect[k])):
@@ -172,13 +176,12 @@ def _add_population(
     # NaN says "inside a block" of the closed form, and "cannot be estimated" of a sampled population.
     inside = np.isnan(theta) & isinstance(model.population, QuadraticPopulation)
     found.beta["elm"] += np.where(inside, 0.0, theta)
-    if isinstance(model.epistasis, SampledEpistasis):
-        response = model.response[:, trait]
-        n = np.isfinite(response).sum()
-        extra = model.epistasis.variance()[trait] * n / np.nanvar(response)
-        found.standard_error["elm"] *= np.sqrt(1 + extra)
-    if heldout is not None:
+    found.standard_error["elm"] *= _widening(model.epistasis, model.response[:, trait], trait)
+    if heldout is not None and heldout.rows.size:
+        theta = model.heldout_epistasis.pairs(found.i, found.j, trait)
         found.beta["heldout_elm"] += np.where(inside, 0.0, theta)
+        response = heldout.rest[:, trait] - weight * heldout.interaction[:, trait]
+        found.standard_error["heldout_elm"] *= _widening(model.heldout_epistasis, response, trait)
     if not isinstance(model.population, QuadraticPopulation) or not inside.any():
         return
     for block in np.unique(study.blocks[found.i[inside]]):
@@ -196,6 +199,14 @@ def _add_population(
                 g_i, g_j = _both(heldout.read, found.i[at], found.j[at])
                 fits = interaction_pairs(g_i, g_j, held[:, None], heldout.covariates)
                 _keep(found, "heldout_elm", at, fits, 0)
+
+
+def _widening(epistasis: PopulationEpistasis | SampledEpistasis, response: Floats, trait: int) -> float:
+    """Factor of the standard error for a population that is drawn: its share is Var(score_f)/N_P."""
+    if not isinstance(epistasis, SampledEpistasis):
+        return 1.0
+    n = int(np.isfinite(response).sum())
+    return float(np.sqrt(1 + epistasis.variance()[trait] * n / np.nanvar(response)))
 
 
 def _keep(found: PairEffects, test: str, at: Ints, fits: object, column: int) -> None:
@@ -263,4 +274,5 @@ def sweep_q_values(sweep: ColumnSweep, i: Ints, j: Ints, p: Floats, n_variants: 
     bin_of = np.clip(np.searchsorted(edges, z2, side="right") - 1, 0, edges.size - 1)
     other = ~known & np.isfinite(p)
     q[other] = np.minimum(tail[bin_of[other]], 1.0)
-    return q, rank
+    # Missing calls make the sweep's p-value, behind q, another one than the exact p.
+    return np.fmax(q, p), rank

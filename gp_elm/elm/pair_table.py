@@ -23,6 +23,8 @@ from gp_elm.errors import OptionError
 
 logger = logging.getLogger(__name__)
 Ints = NDArray[np.int64]
+FEW = 20_000
+"""Pairs of which the sweep keeps every one."""
 SCREENED = 100
 """Pairs of the plug-in screen that are listed for each trait."""
 
@@ -127,7 +129,8 @@ class PairAnalysis:
                 self.n_pairs, self.options.max_exhaustive_pairs,
             )  # fmt: skip
             return None
-        top = max(4 * self.options.top_pairs, 2000)
+        # All of them where they are few: their squares are summed up to a variance.
+        top = max(4 * self.options.top_pairs, 2000, self.n_pairs if self.n_pairs <= FEW else 0)
         return sweep_pairs(self.model, self.analysis.read_block, top=top, progress=self._progress)
 
     def _candidates(self, trait: int) -> tuple[Ints, Ints, list[str]]:
@@ -259,11 +262,11 @@ class PairAnalysis:
 
 def screened_q_values(p: Floats, n_pairs: int) -> tuple[Floats, Ints]:
     """Benjamini-Hochberg q-values of candidates over all pairs of the genome, and ranks among the candidates."""
-    order = np.argsort(p, kind="stable")
-    rank = np.empty(p.size, np.int64)
-    rank[order] = np.arange(1, p.size + 1)
-    ratio = p[order] * n_pairs / np.arange(1, p.size + 1)
-    running = np.minimum.accumulate(ratio[::-1])[::-1]
-    q = np.empty(p.size)
-    q[order] = np.minimum(running, 1.0)
-    return q, np.where(np.isfinite(p), rank, -1)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    place = np.arange(1, order.size + 1)
+    q, rank = np.full(p.size, np.nan), np.full(p.size, -1, np.int64)
+    rank[order] = place
+    ratio = p[order] * n_pairs / place
+    q[order] = np.minimum(np.minimum.accumulate(ratio[::-1])[::-1], 1.0)
+    return q, rank

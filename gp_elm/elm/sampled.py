@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_elm.elm.study import Floats, Study
+from gp_elm.errors import OptionError
 from gp_elm.genotypes.ld import ReadBlock
 from gp_elm.genotypes.population import BlockPopulation
 
@@ -16,6 +17,8 @@ BATCH = 8192
 LISTED = 512
 """Variants of listed pairs looked at together."""
 MOST_DONOR_BYTES = 256 << 20
+MOST_COLUMNS = 8000
+"""Columns of the Gram matrix behind the additive projections."""
 
 Predict = Callable[[NDArray[np.float32]], Floats]
 """Centred dosages of the network's columns (b, p) -> prediction without any linear offset (b, T)."""
@@ -27,7 +30,7 @@ def population_size(study: Study, residual_variance: Floats, predicted_variance:
     wanted = 50.0 * study.rows.size * ratio
     n_blocks = int(study.blocks.max()) + 1
     within = MOST_DONOR_BYTES // (4 * n_blocks)
-    return int(max(study.rows.size, min(wanted, within, most)))
+    return int(max(1000, min(wanted, within, most)))
 
 
 class SampledPopulation:
@@ -63,6 +66,11 @@ class SampledPopulation:
         self.noise = study.rows.size / n
         used = list(columns) + ([] if offsets is None else [np.flatnonzero((o != 0).any(0)) for o in offsets])
         self.columns: Ints = np.unique(np.concatenate(used)).astype(np.int64)
+        if self.columns.size > MOST_COLUMNS:
+            raise OptionError(
+                f"the networks read {self.columns.size} variants, more than {MOST_COLUMNS} for a network that is not "
+                "quadratic; use --weighting heredity, --network quadratic, or fewer variants"
+            )
         self.population = BlockPopulation(study.blocks, study.rows.size, n, seed=seed)
         self._predict = [
             (np.searchsorted(self.columns, at), function)

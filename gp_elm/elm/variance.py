@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 DRAWS = 2000
+MOST_GROUPS = 2000
+"""Groups that are drawn at the most; more are joined at random to this many, which keeps the draws small."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class GroupBootstrap:
     """
 
     def __init__(self, groups: NDArray[np.int64], *, seed: int) -> None:
-        _, self._label = np.unique(groups, return_inverse=True)
-        self._n = int(self._label.max()) + 1 if groups.size else 0
+        _, label = np.unique(groups, return_inverse=True)
         rng = np.random.default_rng([seed, 70_003])
+        n_groups = int(label.max()) + 1 if groups.size else 0
+        self._n = min(n_groups, MOST_GROUPS)
+        self._label = rng.permutation(n_groups)[label] % MOST_GROUPS if n_groups > MOST_GROUPS else label
         draws = (
             rng.multinomial(self._n, np.full(self._n, 1 / self._n), size=DRAWS)
             if self._n

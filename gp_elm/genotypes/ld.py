@@ -1,4 +1,4 @@
-"""Linkage disequilibrium: r^2 between variants, and the cut of a genome into blocks that are independent of one another."""
+"""Linkage disequilibrium: r^2 between variants, and the cut of a genome into independent blocks."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ ReadBlock = Callable[[int, int], NDArray[np.float32]]
 
 FLOOR = 0.02
 """r^2 below which LD is never taken as such."""
+MOST_STRUCTURE = 0.1
+"""r^2 between chromosomes above which it is no longer put down to structure alone: blocks then grow instead."""
 
 
 def _standardised(read_block: ReadBlock, start: int, stop: int) -> NDArray[np.float32]:
     x = read_block(start, stop)
     norm = np.sqrt(np.einsum("ij,ij->j", x, x))
-    return x / np.where(norm > 0, norm, np.inf)
+    return (x / np.where(norm > 0, norm, np.inf)).astype(np.float32)
 
 
 def between_chromosome_quantile(
-    read_block: ReadBlock, contig: NDArray[np.int64], *, seed: int, quantile: float = 0.999, n_variants: int = 600
+    read_block: ReadBlock,
+    contig: NDArray[np.int64],
+    *,
+    seed: int,
+    among: NDArray[np.int64] | None = None,
+    quantile: float = 0.999,
+    n_variants: int = 600,
 ) -> float:
     """Quantile of r^2 between variants of different chromosomes: what structure alone makes of LD.
 
@@ -36,6 +44,8 @@ def between_chromosome_quantile(
         Chromosome of each variant.
     seed : int
         Seed of the variants drawn.
+    among : (p,) int, optional
+        Variants to draw from; all by default.
     quantile : float
         The quantile.
     n_variants : int
@@ -44,16 +54,17 @@ def between_chromosome_quantile(
     Returns
     -------
     float
-        The quantile of r^2; 0 where there is one chromosome only.
+        The quantile of r^2; 0 where there is one chromosome only, never above :data:`MOST_STRUCTURE`.
     """
-    if np.unique(contig).size < 2:
+    among = np.arange(contig.size) if among is None else among
+    if np.unique(contig[among]).size < 2:
         return 0.0
     rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.choice(contig.size, min(n_variants, contig.size), replace=False))
+    chosen = np.sort(rng.choice(among, min(n_variants, among.size), replace=False))
     z = np.concatenate([_standardised(read_block, int(i), int(i) + 1) for i in chosen], axis=1)
     r2 = (z.T @ z) ** 2
     different = contig[chosen][:, None] < contig[chosen][None, :]
-    return float(np.quantile(r2[different], quantile)) if different.any() else 0.0
+    return min(float(np.quantile(r2[different], quantile)), MOST_STRUCTURE) if different.any() else 0.0
 
 
 def ld_threshold(n_samples: int, n_pairs: int, between: float) -> float:
@@ -119,7 +130,11 @@ def ld_blocks(
     edges = np.flatnonzero(np.diff(contig)) + 1
     spans = list(zip(np.r_[0, edges].tolist(), np.r_[edges, m].tolist(), strict=True))
     n_pairs = sum((b - a) * min(b - a, width) // 2 for a, b in spans)
-    between = between_chromosome_quantile(read_block, contig, seed=seed)
+    placed = np.zeros(int(contig.max()) + 1, bool)
+    placed[contig[position > 0]] = True
+    # Markers of no known place may lie beside any other: their LD is no sign of structure.
+    known = np.flatnonzero(placed[contig]) if placed.any() else np.arange(m)
+    between = between_chromosome_quantile(read_block, contig, seed=seed, among=known)
     threshold = ld_threshold(n_samples, n_pairs, between)
     labels = np.empty(m, np.int64)
     next_label = 0

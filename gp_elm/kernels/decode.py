@@ -142,7 +142,7 @@ def unpack_raw(packed: NDArray[np.uint8], *, dtype: type[np.floating] = np.float
         _move_one(packed, table[:, 0], out.reshape(packed.shape))
     else:
         _move_two(packed, table, out)
-    return out.reshape(len(packed), -1).view(dtype)
+    return out.reshape(len(packed), packed.shape[1] * table.shape[1]).view(dtype)
 
 
 @njit(cache=True, nogil=True)

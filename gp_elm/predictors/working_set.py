@@ -215,7 +215,8 @@ class Genotypes:
                 predicted[here] = unpack(packed, union, table) @ effects - offset
                 residual = np.where(mask[here], traits[here] - predicted[here], 0.0)
                 used = residual.any(axis=1)
-                total.add(packed[used], residual[used])
+                if used.any():
+                    total.add(packed[used], residual[used])
             return total
 
         tasks = [self.pool.submit(run, total, part) for total, part in parts]
