@@ -47,9 +47,7 @@ def command_line_page() -> str:
         "go on when the same command is given again.",
     ]
     for name, command in group.commands.items():
-        context = command.make_context(
-            f"gp-elm {name}", [], resilient_parsing=True, terminal_width=100
-        )
+        context = command.make_context(f"gp-elm {name}", [], resilient_parsing=True, terminal_width=100)
         lines += ["", f"## gp-elm {name}", "", "```text", command.get_help(context).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 

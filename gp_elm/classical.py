@@ -42,7 +42,9 @@ def write_gwas(cohort_options: dict[str, Any], out: PathLike, *, dominance: bool
     folder = _claim(out, ("variants.tsv.gz", "variants.parquet"), overwrite=overwrite)
     cohort = open_cohort(**cohort_options)
     with Progress("GWAS", total=cohort.sizes["variants"], unit="variants") as bar:
-        scan = linear_scan(cohort, dominance=dominance, progress=lambda done, _total: bar.update(done - bar.done))
+        scan = linear_scan(
+            cohort, dominance=dominance, progress=lambda done, _total: bar.update(done - bar.done)
+        )
     frame = prefixed(scan.to_frame(), "gwas_", ESTIMATES)
     frame = add_q_values(frame, "gwas_").drop(columns=["df"])
     frame["n"] = frame["n"].fillna(0).astype(np.int64)
@@ -81,7 +83,9 @@ def _listed(cohort: xr.Dataset, pairs: PathLike) -> pd.DataFrame:
     listed = pd.read_csv(pairs, sep=None, engine="python", dtype=str)
     for name in ("variant_id_1", "variant_id_2"):
         if name not in listed.columns:
-            raise InputError(f"{pairs}:1: no column {name!r}; a list of pairs has variant_id_1 and variant_id_2")
+            raise InputError(
+                f"{pairs}:1: no column {name!r}; a list of pairs has variant_id_1 and variant_id_2"
+            )
     frame = interaction_scan(cohort, pairs=listed, genotypic=True).to_frame()
     parts = []
     for _, part in frame.groupby("trait", sort=False):
@@ -138,7 +142,9 @@ def write_comparison(gwas: PathLike, elm: PathLike, out: PathLike, *, overwrite:
     identity = ["trait", "chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
     missing = [c for c in identity if c not in right.columns]
     if missing or "elm_beta" not in right.columns:
-        raise InputError(f"{elm} has no column {(missing or ['elm_beta'])[0]!r}; give the variants table of an ELM run")
+        raise InputError(
+            f"{elm} has no column {(missing or ['elm_beta'])[0]!r}; give the variants table of an ELM run"
+        )
     left = left.drop(columns=[c for c in elm_columns if c in left.columns])
     joined = join_variants(left, right[[*identity, *elm_columns]], left_name=str(gwas), right_name=str(elm))
     return write_table(arrange(joined, "variants"), folder / "variants", table="variants")[0]

@@ -41,7 +41,9 @@ COHORT: dict[str, tuple[Any, Any]] = {
     "traits": _option(Str, "--traits", "Traits to use, separated by commas; all where left out."),
     "covar": _option(Str, "--covar", "Table of covariates by sample id."),
     "covar_names": _option(Str, "--covar-name", "Covariates to use, separated by commas."),
-    "groups": _option(Str, "--groups", "Table with a label by sample id: samples of one label stay together."),
+    "groups": _option(
+        Str, "--groups", "Table with a label by sample id: samples of one label stay together."
+    ),
     "keep": _option(Str, "--keep", "File of samples to keep."),
     "remove": _option(Str, "--remove", "File of samples to leave out."),
     "extract": _option(Str, "--extract", "File of variants to keep."),
@@ -56,10 +58,14 @@ SPLIT: dict[str, tuple[Any, Any]] = {
     "seed": _option(int, "--seed", "Seed of everything drawn.", 1),
     "folds": _option(int, "--folds", "Cross-fitting folds.", 5),
     "heldout": _option(float, "--heldout", "Share of the samples that no network sees.", 0.2),
-    "split": _option(Str, "--split", "A split to use: sample_id, set, fold (such as model/split.tsv of another run)."),
+    "split": _option(
+        Str, "--split", "A split to use: sample_id, set, fold (such as model/split.tsv of another run)."
+    ),
 }
 TRAINING: dict[str, tuple[Any, Any]] = {
-    "preset": _option(str, "--preset", "default, thorough, or pub (the pub's network and recipe).", "default"),
+    "preset": _option(
+        str, "--preset", "default, thorough, or pub (the pub's network and recipe).", "default"
+    ),
     "network": _option(str, "--network", "auto, quadratic, leaky_relu, relu, gelu, silu or swiglu.", "auto"),
     "hidden": _option(Str, "--hidden", "Widths of the hidden layers, such as 256 or 1024,1024."),
     "epochs": _option(Int, "--epochs", "Most passes over the samples."),
@@ -68,11 +74,15 @@ TRAINING: dict[str, tuple[Any, Any]] = {
     "learning_rate": _option(Num, "--learning-rate", "Step size."),
     "weight_decay": _option(Num, "--weight-decay", "Squared penalty of the weights."),
     "l1": _option(Num, "--l1", "Absolute penalty of a quadratic network's units."),
-    "weighting": _option(str, "--weighting", "auto, heredity (inputs weighted by the lasso) or none.", "auto"),
+    "weighting": _option(
+        str, "--weighting", "auto, heredity (inputs weighted by the lasso) or none.", "auto"
+    ),
     "device": _option(str, "--device", "auto, cpu or cuda.", "auto"),
 }
 PAIRS: dict[str, tuple[Any, Any]] = {
-    "max_exhaustive_pairs": _option(int, "--max-exhaustive-pairs", "Up to this many pairs, all are tested.", 100_000_000),
+    "max_exhaustive_pairs": _option(
+        int, "--max-exhaustive-pairs", "Up to this many pairs, all are tested.", 100_000_000
+    ),
     "top_pairs": _option(int, "--top-pairs", "Pairs listed for each trait and test.", 500),
     "max_ld": _option(float, "--max-ld", "Pairs with a larger r2 stand in pairs_ld.", 0.1),
 }
@@ -151,21 +161,13 @@ def _widths(text: str | None) -> tuple[int, ...] | None:
         raise OptionError(f"--hidden {text} is no list of widths; write such as 256 or 1024,1024") from error
 
 
-def _command_line() -> str:
-    return shlex.join(["gp-elm", *sys.argv[1:]])
-
-
 @_command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
 def run(**given: Any) -> None:
     """Everything: networks, ELM effects, GWAS, interaction tests, tables, AnnData and report.
 
     Example: gp-elm run --bfile cohort --pheno traits.tsv --covar covariates.tsv --out results/
     """
-    from gp_elm import pipeline
-
-    page = pipeline.run(
-        _run_options(given), given["out"], overwrite=given["overwrite"], command=_command_line()
-    )
+    page = _go(given, until="report")
     typer.echo(f"tables: {page.parent}   report: {page}")
 
 
@@ -175,11 +177,7 @@ def train(**given: Any) -> None:
 
     Example: gp-elm train --bfile cohort --pheno traits.tsv --out results/
     """
-    from gp_elm.pipeline import Run
-
-    options = _run_options(given)
-    begun = Run(options, given["out"], overwrite=given["overwrite"], command=_command_line())
-    typer.echo(f"networks: {begun.train()}")
+    typer.echo(f"networks: {_go(given, until='train')}")
 
 
 @_command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
@@ -188,16 +186,21 @@ def elm(**given: Any) -> None:
 
     Example: gp-elm elm --bfile cohort --pheno traits.tsv --out results/
     """
-    from gp_elm.pipeline import Run
+    typer.echo(f"report: {_go(given, until='elm')}")
+
+
+def _go(given: dict[str, Any], *, until: str) -> Path:
+    from gp_elm import pipeline
 
     options = _run_options(given)
-    begun = Run(options, given["out"], overwrite=given["overwrite"], command=_command_line())
-    typer.echo(f"report: {begun.all(classical=False)}")
+    command = shlex.join(["gp-elm", *sys.argv[1:]])
+    return pipeline.run(options, given["out"], overwrite=given["overwrite"], command=command, until=until)
 
 
 @_command(OUT, COHORT)
 def gwas(
-    dominance: Annotated[bool, typer.Option("--dominance", help="Dominance deviations instead.")] = False, **given: Any
+    dominance: Annotated[bool, typer.Option("--dominance", help="Dominance deviations instead.")] = False,
+    **given: Any,
 ) -> None:
     """Linear scan of every variant and trait on all samples: variants.tsv.gz and .parquet.
 
@@ -205,14 +208,17 @@ def gwas(
     """
     from gp_elm.classical import write_gwas
 
-    written = write_gwas(_pick(given, COHORT), given["out"], dominance=dominance, overwrite=given["overwrite"])
+    written = write_gwas(
+        _pick(given, COHORT), given["out"], dominance=dominance, overwrite=given["overwrite"]
+    )
     typer.echo(f"table: {written}")
 
 
 @_command(OUT, COHORT)
 def interactions(
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Table with variant_id_1 and variant_id_2; all pairs where left out.")
+        Path | None,
+        typer.Option("--pairs", help="Table with variant_id_1 and variant_id_2; all pairs where left out."),
     ] = None,
     top_pairs: Annotated[int, typer.Option("--top-pairs", help="Pairs listed where all are tested.")] = 1000,
     max_exhaustive_pairs: Annotated[int, typer.Option("--max-exhaustive-pairs")] = 100_000_000,
@@ -254,7 +260,9 @@ def compare(
     """
     from gp_elm.classical import write_comparison
 
-    typer.echo(f"table: {write_comparison(gwas_table, elm_table, given['out'], overwrite=given['overwrite'])}")
+    typer.echo(
+        f"table: {write_comparison(gwas_table, elm_table, given['out'], overwrite=given['overwrite'])}"
+    )
 
 
 @_command()
@@ -337,7 +345,9 @@ def _numbers(given: dict[str, Any]) -> dict[str, Any]:
                 out[name] = [number(word) for word in str(value).split(",")]
             except ValueError as error:
                 flag = f"--{name.replace('_', '-')}"
-                raise OptionError(f"{flag} {value} is no list of numbers; write such as 0.3 or 0.3,0.5") from error
+                raise OptionError(
+                    f"{flag} {value} is no list of numbers; write such as 0.3 or 0.3,0.5"
+                ) from error
     return out
 
 

@@ -6,11 +6,15 @@ import logging
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
 
 from gp_elm.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+STRUCTURED = 1.5
+"""Population check above which a cohort counts as structured."""
 KEY = ["trait", "chromosome", "base_pair_location", "variant_id"]
 """What identifies a variant beside its alleles."""
 _SIGNED = ("beta", "sensitivity_mean")
@@ -32,7 +36,9 @@ def _keys(frame: pd.DataFrame, what: str) -> pd.DataFrame:
     return keys.assign(copy=keys.groupby(list(keys.columns), sort=False).cumcount())
 
 
-def join_variants(left: pd.DataFrame, right: pd.DataFrame, *, left_name: str, right_name: str) -> pd.DataFrame:
+def join_variants(
+    left: pd.DataFrame, right: pd.DataFrame, *, left_name: str, right_name: str
+) -> pd.DataFrame:
     """Add the columns of one table of variants to the rows of another.
 
     Parameters
@@ -56,10 +62,16 @@ def join_variants(left: pd.DataFrame, right: pd.DataFrame, *, left_name: str, ri
     """
     keys_left, keys_right = _keys(left, left_name), _keys(right, right_name)
     names = list(keys_left.columns)
-    place = keys_left.merge(keys_right.assign(_row=np.arange(len(right))), how="left", on=names)["_row"].to_numpy()
+    place = keys_left.merge(keys_right.assign(_row=np.arange(len(right))), how="left", on=names)[
+        "_row"
+    ].to_numpy()
     found = np.isfinite(place)
     at = np.where(found, place, 0).astype(np.int64)
-    same = left["effect_allele"].to_numpy(str) == right["effect_allele"].to_numpy(str)[at] if len(right) else found
+    same = (
+        left["effect_allele"].to_numpy(str) == right["effect_allele"].to_numpy(str)[at]
+        if len(right)
+        else found
+    )
     flipped = found & ~same
     out = left.copy()
     for name in right.columns:
@@ -83,8 +95,6 @@ def join_variants(left: pd.DataFrame, right: pd.DataFrame, *, left_name: str, ri
 
 def add_q_values(frame: pd.DataFrame, prefix: str) -> pd.DataFrame:
     """Benjamini-Hochberg q-values of a method's p-values within each trait, as ``<prefix>q_value``."""
-    from scipy.stats import false_discovery_control
-
     q = np.full(len(frame), np.nan)
     p = frame[f"{prefix}p_value"].to_numpy(float)
     for index in frame.groupby("trait", sort=False).indices.values():
@@ -94,7 +104,7 @@ def add_q_values(frame: pd.DataFrame, prefix: str) -> pd.DataFrame:
     return frame.assign(**{f"{prefix}q_value": q})
 
 
-def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> list[str | None]:
+def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> NDArray[np.object_]:
     """Words for each variant: ``monomorphic``, ``collinear``, ``ambiguous_alleles``, ``population``.
 
     Parameters
@@ -107,7 +117,7 @@ def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> 
     structured: set[str] = set()
     if variance is not None:
         rows = variance[variance["component"] == "population_check"]
-        structured = {str(r.trait) for r in rows.itertuples() if float(r.estimate) > 1.5}
+        structured = set(rows.loc[rows["estimate"].to_numpy(float) > STRUCTURED, "trait"].astype(str))
     frequency = frame["effect_allele_frequency"].to_numpy(float)
     beta = frame["gwas_beta"].to_numpy(float)
     equal = frame["effect_allele"].to_numpy(str) == frame["other_allele"].to_numpy(str)
@@ -119,4 +129,4 @@ def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> 
         words += ["ambiguous_alleles"] if same else []
         words += ["population"] if structure else []
         flags.append(";".join(words) or None)
-    return flags
+    return np.asarray(flags, dtype=object)

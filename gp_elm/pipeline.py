@@ -21,16 +21,16 @@ from gp_elm import __version__
 from gp_elm.association.linear import linear_scan
 from gp_elm.cohort import open_cohort
 from gp_elm.compare import add_q_values, join_variants, prefixed, variant_flags
-from gp_elm.elm.effects import Analysis
-from gp_elm.elm.fit import Networks, cross_fit
-from gp_elm.elm.pair_table import PairAnalysis, PairOptions
 from gp_elm.elm.components import variance_frame
+from gp_elm.elm.effects import Analysis
+from gp_elm.elm.fit import Networks, check_traits, cross_fit, draw_split
+from gp_elm.elm.pair_table import PairAnalysis, PairOptions
 from gp_elm.genotypes.split_files import read_split
 from gp_elm.genotypes.splits import Split
 from gp_elm.io.anndata import to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
 from gp_elm.io.tables import read_table, write_table
-from gp_elm.models.options import TrainingOptions
+from gp_elm.models.options import TrainingOptions, choose_device
 from gp_elm.report.page import report_folder
 from gp_elm.runtime.atomic import atomic_path
 from gp_elm.runtime.progress import Progress
@@ -106,8 +106,9 @@ def run(
     overwrite: bool = False,
     progress: bool | None = None,
     command: str = "",
+    until: str = "report",
 ) -> Path:
-    """Run everything and write the files of a run.
+    """Run everything, or as far as a stage, and write the files.
 
     Parameters
     ----------
@@ -121,11 +122,13 @@ def run(
         Whether to draw progress; on a terminal where None.
     command : str
         The command as typed, for ``run.json``.
+    until : str
+        ``train`` (the networks alone), ``elm`` (everything but the GWAS columns) or ``report``.
 
     Returns
     -------
     Path
-        The report.
+        The report, or the folder of the networks.
 
     Raises
     ------
@@ -133,7 +136,8 @@ def run(
         Where an input, an option or the folder cannot be used.
     """
     with recorded_warnings() as warnings:
-        return Run(options, out, overwrite=overwrite, progress=progress, command=command, warnings=warnings).all()
+        begun = Run(options, out, overwrite=overwrite, progress=progress, command=command, warnings=warnings)
+        return begun.train() if until == "train" else begun.all(classical=until != "elm")
 
 
 class Run:
@@ -153,9 +157,19 @@ class Run:
         self._began = time.time()
         # The inputs are read before the folder is made: a run that cannot start leaves nothing behind.
         self.cohort: xr.Dataset = open_cohort(**options.cohort)
-        self.split: Split | None = None
         if options.split is not None:
-            self.split = read_split(options.split, self.cohort, n_folds=options.n_folds, seed=options.seed)
+            self.split: Split = read_split(
+                options.split, self.cohort, n_folds=options.n_folds, seed=options.seed
+            )
+        else:
+            self.split = draw_split(
+                self.cohort,
+                n_folds=options.n_folds,
+                heldout_fraction=options.heldout_fraction,
+                seed=options.seed,
+            )
+        check_traits(self.cohort, self.split)
+        choose_device(options.training.device)
         self._identity = options.identity()
         self.folder = RunFolder(out, self._identity, overwrite=overwrite)
 
@@ -207,12 +221,14 @@ class Run:
         trained = self.networks
         logger.info("training: %.1f s", time.perf_counter() - began)
         stage = self.folder.stage
-        gwas = stage("gwas", self._gwas) if classical else None
+        gwas = stage("gwas", self._gwas)
         elm = stage("elm", lambda folder: _put(self.analysis.effects().to_frame(), folder / "table"))
         pairs = stage("pairs", self._pairs)
         variance = stage("variance", lambda folder: _put(variance_frame(self.pairs), folder / "table"))
         variance_table = read_table(variance / "table.parquet")
         variants = self._variants(gwas, elm, pairs, variance_table)
+        if not classical:
+            variants = variants.drop(columns=[c for c in variants.columns if c.startswith("gwas_")])
         pair_table = read_table(pairs / "table.parquet")
         linked = pair_table["ld_r2"].to_numpy(float) > self.options.pairs.max_ld
         tables = {"variants": variants, "pairs": pair_table[~linked], "pairs_ld": pair_table[linked]}
@@ -220,7 +236,13 @@ class Run:
         out = self.folder.path
         for name, frame in tables.items():
             write_table(frame, out / name, table=name)
-        write_table(arrange(variance_table, "variance"), out / "variance", table="variance", parquet=False, compress=False)
+        write_table(
+            arrange(variance_table, "variance"),
+            out / "variance",
+            table="variance",
+            parquet=False,
+            compress=False,
+        )
         if trained.heldout.size:
             write_table(self._predictions(), out / "predictions")
         self._model(out / "model")
@@ -228,13 +250,19 @@ class Run:
         with atomic_path(out / "run.json") as temporary:
             temporary.write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
         adata = to_anndata(
-            self.cohort, variants=tables["variants"], pairs=tables["pairs"], variance=variance_table, provenance=record
+            self.cohort,
+            variants=tables["variants"],
+            pairs=tables["pairs"],
+            variance=variance_table,
+            provenance=record,
         )
         write_anndata(adata, out / "cohort.h5ad")
         return report_folder(out)
 
     def _gwas(self, folder: Path) -> None:
-        scan = linear_scan(self.cohort, samples=~self.networks.split.heldout, progress=self._bar("GWAS", "variants"))
+        scan = linear_scan(
+            self.cohort, samples=~self.networks.split.heldout, progress=self._bar("GWAS", "variants")
+        )
         _put(scan.to_frame(), folder / "table")
 
     def _pairs(self, folder: Path) -> None:
@@ -244,7 +272,9 @@ class Run:
         sweeps = pairs.sweeps
         facts: dict[str, Any] = {"pairs_tested": pairs.n_pairs, "pairs_degenerate": {}, "pairs_lambda_gc": {}}
         if sweeps is not None:
-            facts["pairs_tested"] = {t: s.n_tested for t, s in zip(self.networks.traits, sweeps["elm"], strict=True)}
+            facts["pairs_tested"] = {
+                t: s.n_tested for t, s in zip(self.networks.traits, sweeps["elm"], strict=True)
+            }
             for kind, found in sweeps.items():
                 facts["pairs_degenerate"][kind] = [s.n_excluded for s in found]
                 facts["pairs_lambda_gc"][kind] = [s.lambda_gc for s in found]
@@ -278,7 +308,9 @@ class Run:
         part = self.pairs.heldout
         frames = []
         for t, trait in enumerate(networks.traits):
-            frame = pd.DataFrame({"trait": trait, "sample_id": self.cohort["sample_id"].values[networks.heldout]})
+            frame = pd.DataFrame(
+                {"trait": trait, "sample_id": self.cohort["sample_id"].values[networks.heldout]}
+            )
             frame["observed"] = networks.heldout_residual[:, t]
             for name, values in predicted.items():
                 frame[name] = values[:, t]
@@ -301,7 +333,9 @@ class Run:
                 "ld_threshold": networks.ld_threshold,
                 "identity": self._identity,
             }
-            (folder / "options.json").write_text(json.dumps(described, indent=1, default=str), encoding="utf-8")
+            (folder / "options.json").write_text(
+                json.dumps(described, indent=1, default=str), encoding="utf-8"
+            )
 
     def _record(self, pairs: Path) -> dict[str, Any]:
         networks = self.networks
@@ -321,12 +355,15 @@ class Run:
             "n_heldout": int(networks.heldout.size),
             "n_folds": networks.split.n_folds,
             "groups": f"{np.unique(networks.split.groups).size} groups" if grouped else "",
-            "covariates": [str(c) for c in self.cohort["covariate_id"].values] if "covariate_id" in self.cohort else [],
+            "covariates": [str(c) for c in self.cohort["covariate_id"].values]
+            if "covariate_id" in self.cohort
+            else [],
             "ploidy": sorted({int(p) for p in np.unique(self.cohort["variant_ploidy"].values)}),
             "ld_blocks": int(np.unique(networks.blocks).size),
             "reconstruction_error": self.analysis.sensitivities.reconstruction_error,
             **facts,
-            "timings": self.folder.seconds() | {"training": sum(h["seconds"] for h in networks.fitted.history)},
+            "timings": self.folder.seconds()
+            | {"training": sum(h["seconds"] for h in networks.fitted.history)},
             "seconds": time.time() - self._began,
             "warnings": list(dict.fromkeys(self._warnings)),
         }

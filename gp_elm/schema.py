@@ -33,13 +33,17 @@ COHORT: dict[str, Variable] = {
     "contig_id": Variable(("contigs",), "UO", True, "names of the chromosomes"),
     "variant_position": Variable(("variants",), "iu", True, "1-based base-pair position, 0 where unplaced"),
     "variant_id": Variable(("variants",), "UO", True, "variant identifier as in the source"),
-    "variant_effect_allele": Variable(("variants",), "UO", True, "allele that the dosage counts (BIM column 5)"),
+    "variant_effect_allele": Variable(
+        ("variants",), "UO", True, "allele that the dosage counts (BIM column 5)"
+    ),
     "variant_other_allele": Variable(("variants",), "UO", True, "the other allele (BIM column 6)"),
     "variant_ploidy": Variable(("variants",), "iu", True, "largest dosage: 2, or 1 for haploid and inbred"),
     "sample_id": Variable(("samples",), "UO", True, "unique sample identifier"),
     "sample_family_id": Variable(("samples",), "UO", False, "family identifier, '0' where none"),
     "sample_sex": Variable(("samples",), "iu", False, "1 male, 2 female, 0 unknown"),
-    "sample_group": Variable(("samples",), "UO", False, "label of the group whose samples stay on one side of a split"),
+    "sample_group": Variable(
+        ("samples",), "UO", False, "label of the group whose samples stay on one side of a split"
+    ),
     "sample_phenotype": Variable(("samples", "traits"), "f", False, "trait values, NaN missing"),
     "trait_id": Variable(("traits",), "UO", False, "trait names"),
     "sample_covariate": Variable(("samples", "covariates"), "f", False, "covariate values, NaN missing"),
@@ -66,11 +70,15 @@ def check_cohort(cohort: xr.Dataset, *, phenotypes: bool = False) -> None:
     for name, variable in COHORT.items():
         if name not in cohort.variables:
             if variable.required or name in needed:
-                hint = "add it with add_phenotypes()" if name in needed else "open the cohort with read_plink()"
+                hint = (
+                    "add it with add_phenotypes()" if name in needed else "open the cohort with read_plink()"
+                )
                 raise InputError(f"the Dataset has no variable {name!r} ({variable.doc}); {hint}")
             continue
         array = cohort[name]
         if array.dims != variable.dims:
             raise InputError(f"{name} has dims {array.dims}, expected {variable.dims}; transpose it")
         if np.dtype(array.dtype).kind not in variable.kinds:
-            raise InputError(f"{name} has dtype {array.dtype}, expected kind {variable.kinds!r} ({variable.doc})")
+            raise InputError(
+                f"{name} has dtype {array.dtype}, expected kind {variable.kinds!r} ({variable.doc})"
+            )

@@ -123,6 +123,23 @@ def cohort_blocks(
     return labels, threshold
 
 
+def draw_split(cohort: xr.Dataset, *, n_folds: int, heldout_fraction: float, seed: int) -> Split:
+    """Split a cohort by its groups, or by sample where it has none; see ``genotypes.splits.split_cohort``."""
+    return split_cohort(
+        cohort["sample_group"].values if "sample_group" in cohort else None,
+        cohort.sizes["samples"],
+        heldout_fraction=heldout_fraction,
+        n_folds=n_folds,
+        seed=seed,
+        sample_id=cohort["sample_id"].values,
+    )
+
+
+def check_traits(cohort: xr.Dataset, split: Split) -> None:
+    """Refuse a split that leaves a trait without values where they are needed."""
+    check_split(split, cohort["sample_phenotype"].values, [str(t) for t in cohort["trait_id"].values])
+
+
 def cross_fit(
     cohort: xr.Dataset,
     *,
@@ -170,15 +187,8 @@ def cross_fit(
     """
     check_cohort(cohort, phenotypes=True)
     if split is None:
-        split = split_cohort(
-            cohort["sample_group"].values if "sample_group" in cohort else None,
-            cohort.sizes["samples"],
-            heldout_fraction=heldout_fraction,
-            n_folds=n_folds,
-            seed=seed,
-            sample_id=cohort["sample_id"].values,
-        )
-    check_split(split, cohort["sample_phenotype"].values, [str(t) for t in cohort["trait_id"].values])
+        split = draw_split(cohort, n_folds=n_folds, heldout_fraction=heldout_fraction, seed=seed)
+    check_traits(cohort, split)
     holder = None if directory is not None else tempfile.TemporaryDirectory(prefix="gp_elm_")
     folder = Path(directory) if directory is not None else Path(holder.name)  # type: ignore[union-attr]
     store = ensure_store(cohort, folder / "store", fingerprint=fingerprint or {})

@@ -1,4 +1,4 @@
-"""The folder of a run: claimed by one set of options and inputs, filled stage by stage, resumed after an interruption."""
+"""The folder of a run: claimed by one set of options and inputs, filled stage by stage, resumed."""
 
 from __future__ import annotations
 
