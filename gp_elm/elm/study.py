@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-MOST_WEIGHT = 1.5
-"""Largest weight of a network: one that is shrunk by more than a third says little of the other folds' networks."""
+MOST_WEIGHT = 2.0
+"""Largest weight of a network: one that is shrunk to less than half says little of the other folds' networks."""
 
 
 class Store(Protocol):

@@ -55,6 +55,9 @@ class RunFolder:
 
     def _claim(self, identity: Mapping[str, Any], overwrite: bool) -> None:
         there = sorted(p.name for p in self.path.iterdir()) if self.path.exists() else []
+        # A disk that was full before the key could be written leaves an empty work folder behind.
+        if there == [_WORK] and not any(self.work.iterdir()):
+            there = []
         if there:
             found = self._found_key()
             if found is not None and found.get("key") == self.key:
