@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from gp_elm.errors import InputError
+from gp_elm.io.columns import STRUCTURED
 
 logger = logging.getLogger(__name__)
 
-STRUCTURED = 1.5
-"""Population check above which a cohort counts as structured."""
 KEY = ["trait", "chromosome", "base_pair_location", "variant_id"]
 """What identifies a variant beside its alleles."""
 _SIGNED = ("beta", "sensitivity_mean")

@@ -101,17 +101,9 @@ def test_a_run_after_train_and_a_killed_run_give_the_same_tables(
     killed.wait()
     assert not (tmp_path / "killed" / "variants.tsv.gz").exists()
     assert gp_elm("train", *inputs(cohort), *QUICK, "--out", tmp_path / "killed") == 0
-    trained = (
-        (tmp_path / "killed" / "work" / "folds" / "fold_0" / "network.safetensors")
-        .stat()
-        .st_mtime_ns
-    )
+    trained = (tmp_path / "killed" / "work" / "folds" / "fold_0" / "network.safetensors").stat().st_mtime_ns
     assert gp_elm("run", *inputs(cohort), *QUICK, "--out", tmp_path / "killed") == 0
-    again = (
-        (tmp_path / "killed" / "work" / "folds" / "fold_0" / "network.safetensors")
-        .stat()
-        .st_mtime_ns
-    )
+    again = (tmp_path / "killed" / "work" / "folds" / "fold_0" / "network.safetensors").stat().st_mtime_ns
     assert trained == again
     for name in ("variants.tsv.gz", "pairs.tsv.gz", "variance.tsv"):
         assert (tmp_path / "killed" / name).read_bytes() == (finished / name).read_bytes()
@@ -157,7 +149,10 @@ def test_convert_report_and_simulate(cohort: Path, finished: Path, tmp_path: Pat
     assert gp_elm("convert", *inputs(cohort), "--quiet", "--out", tmp_path / "a") == 0
     assert (tmp_path / "a" / "cohort.h5ad").exists()
     assert gp_elm("report", finished) == 0
-    assert gp_elm("simulate", "--n-samples", 20, "--n-variants", 10, "--n-additive", 3, "--out", tmp_path / "s") == 0
+    assert (
+        gp_elm("simulate", "--n-samples", 20, "--n-variants", 10, "--n-additive", 3, "--out", tmp_path / "s")
+        == 0
+    )
     assert (tmp_path / "s.bed").stat().st_size == 3 + 10 * 5
 
 

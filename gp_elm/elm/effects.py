@@ -19,6 +19,7 @@ from gp_elm.elm.sampled import SampledPopulation, population_size
 from gp_elm.elm.sensitivity import Sensitivities
 from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
+from gp_elm.io.columns import STRUCTURED
 from gp_elm.results import Result
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 MOST_DRAWN = 1_000_000
 MOST_OPERATIONS = 4e12
 """Floating-point operations that evaluating the networks on the drawn population may take."""
-STRUCTURED = 1.5
-"""Population check above which a cohort counts as structured."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)

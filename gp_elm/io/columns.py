@@ -217,12 +217,16 @@ VARIANCE: tuple[Column, ...] = (
 TABLES: dict[str, tuple[Column, ...]] = {"variants": VARIANTS, "pairs": PAIRS, "variance": VARIANCE}
 """The result tables; ``pairs_ld`` has the columns of ``pairs``."""
 
+STRUCTURED = 1.5
+"""`population_check` above which a cohort counts as structured."""
+
 COMPONENTS: dict[str, tuple[str, str, str]] = {
     "phenotypic_variance": ("trait units squared", "variance of the trait less the covariates", "7"),
     "heldout_r2_network": ("share", "r2 of the network's prediction in the held-out samples", "7"),
     "heldout_r2_ridge": ("share", "the same of ridge regression", "7"),
     "heldout_r2_lasso": ("share", "the same of the lasso", "7"),
     "heldout_r2_difference": ("share", "heldout_r2_network less heldout_r2_ridge", "7"),
+    "heldout_r2_difference_lasso": ("share", "heldout_r2_network less heldout_r2_lasso", "7"),
     "captured_genetic_variance": (
         "trait units squared",
         "what the out-of-fold prediction explains; a lower bound",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from gp_elm.io.columns import STRUCTURED
 from gp_elm.report.summary import Estimate, TraitSummary
-
-STRUCTURED = 1.5
-"""``population_check`` above this is said to be structure; the mean of z^2 is 1 in an unstructured cohort."""
 
 
 class Statement(NamedTuple):
