@@ -1,0 +1,126 @@
+"""The options that commands share, by the names of the arguments that they become."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gp_elm.errors import OptionError
+
+Str, Num, Int = str | None, float | None, int | None
+
+
+def option(kind: Any, flag: str, text: str, default: Any = None, **more: Any) -> tuple[Any, Any]:
+    """Annotation and default of a parameter that becomes the flag."""
+    return Annotated[kind, typer.Option(flag, help=text, **more)], default
+
+
+# The options that every command with a cohort shares; names are those of gp_elm.cohort.open_cohort.
+COHORT: dict[str, tuple[Any, Any]] = {
+    "bfile": option(Str, "--bfile", "Prefix of a PLINK BED, BIM and FAM file."),
+    "bed": option(Str, "--bed", "BED file, where the three have different prefixes."),
+    "bim": option(Str, "--bim", "BIM file."),
+    "fam": option(Str, "--fam", "FAM file."),
+    "pheno": option(Str, "--pheno", "Table of traits by sample id; the FAM's own column where left out."),
+    "traits": option(Str, "--traits", "Traits to use, separated by commas; all where left out."),
+    "covar": option(Str, "--covar", "Table of covariates by sample id."),
+    "covar_names": option(Str, "--covar-name", "Covariates to use, separated by commas."),
+    "groups": option(Str, "--groups", "Table with a label by sample id: samples of one label stay together."),
+    "keep": option(Str, "--keep", "File of samples to keep."),
+    "remove": option(Str, "--remove", "File of samples to leave out."),
+    "extract": option(Str, "--extract", "File of variants to keep."),
+    "exclude": option(Str, "--exclude", "File of variants to leave out."),
+    "chromosomes": option(Str, "--chr", "Chromosomes to keep, such as 1-4,7,X."),
+    "maf": option(Num, "--maf", "Least minor allele frequency."),
+    "geno": option(Num, "--geno", "Largest share of missing calls of a variant."),
+    "mind": option(Num, "--mind", "Largest share of missing calls of a sample."),
+    "ploidy": option(Int, "--ploidy", "1 or 2; recognised where left out."),
+}
+SPLIT: dict[str, tuple[Any, Any]] = {
+    "seed": option(int, "--seed", "Seed of everything drawn.", 1),
+    "folds": option(int, "--folds", "Cross-fitting folds.", 5),
+    "heldout": option(float, "--heldout", "Share of the samples that no network sees.", 0.2),
+    "split": option(
+        Str, "--split", "A split to use: sample_id, set, fold (such as model/split.tsv of another run)."
+    ),
+}
+TRAINING: dict[str, tuple[Any, Any]] = {
+    "preset": option(str, "--preset", "default, thorough, or pub (the pub's network and recipe).", "default"),
+    "network": option(str, "--network", "auto, quadratic, leaky_relu, relu, gelu, silu or swiglu.", "auto"),
+    "hidden": option(Str, "--hidden", "Widths of the hidden layers, such as 256 or 1024,1024."),
+    "epochs": option(Int, "--epochs", "Most passes over the samples."),
+    "batch": option(Int, "--batch", "Samples a step."),
+    "members": option(Int, "--members", "Networks averaged in each fold."),
+    "learning_rate": option(Num, "--learning-rate", "Step size."),
+    "weight_decay": option(Num, "--weight-decay", "Squared penalty of the weights."),
+    "l1": option(Num, "--l1", "Absolute penalty of a quadratic network's units."),
+    "weighting": option(str, "--weighting", "auto, heredity (inputs weighted by the lasso) or none.", "auto"),
+    "device": option(str, "--device", "auto, cpu or cuda.", "auto"),
+}
+PAIRS: dict[str, tuple[Any, Any]] = {
+    "max_exhaustive_pairs": option(
+        int, "--max-exhaustive-pairs", "Up to this many pairs, all are tested.", 100_000_000
+    ),
+    "top_pairs": option(int, "--top-pairs", "Pairs listed for each trait and test.", 500),
+    "max_ld": option(float, "--max-ld", "Pairs with a larger r2 stand in pairs_ld.", 0.1),
+}
+OUT: dict[str, tuple[Any, Any]] = {
+    "out": (Annotated[Path, typer.Option("--out", help="Results folder.")], inspect.Parameter.empty),
+    "overwrite": option(bool, "--overwrite", "Replace another run in that folder.", False),
+    "quiet": option(bool, "--quiet", "Warnings and errors only.", False),
+}
+
+
+def simulate_options() -> dict[str, tuple[Any, Any]]:
+    """A flag for each option of the simulator; those per trait take one number, or one for each trait, by commas."""
+    from dataclasses import MISSING, fields
+
+    from gp_elm.simulate import SimulateOptions
+
+    texts = _parameter_texts(SimulateOptions.__doc__ or "")
+    options: dict[str, tuple[Any, Any]] = {}
+    for each in fields(SimulateOptions):
+        flag, text = f"--{each.name.replace('_', '-')}", texts.get(each.name, "")
+        default = inspect.Parameter.empty if each.default is MISSING else each.default
+        kind = {"int": int, "float": float, "str": str, "bool": bool}.get(str(each.type), str)
+        if kind is str and not isinstance(default, str):
+            default = f"{default:g}"
+        options[each.name] = option(kind, flag, text, default)
+    return options
+
+
+def _parameter_texts(doc: str) -> dict[str, str]:
+    """First sentence of each parameter of a numpydoc docstring."""
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in inspect.cleandoc(doc).splitlines():
+        if " : " in line and not line.startswith(" "):
+            names = [name.strip() for name in line.split(" : ")[0].split(",")]
+        elif line.startswith("    "):
+            for name in names:
+                texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+        else:
+            names = []
+    return texts
+
+
+def simulate_numbers(given: dict[str, Any]) -> dict[str, Any]:
+    """Per-trait options from text to numbers."""
+    from gp_elm.simulate import SimulateOptions
+
+    out = dict(given)
+    for name, value in given.items():
+        kind = str(SimulateOptions.__annotations__[name])
+        if "Sequence" in kind:
+            number = int if kind.startswith("int") else float
+            try:
+                out[name] = [number(word) for word in str(value).split(",")]
+            except ValueError as error:
+                flag = f"--{name.replace('_', '-')}"
+                raise OptionError(
+                    f"{flag} {value} is no list of numbers; write such as 0.3 or 0.3,0.5"
+                ) from error
+    return out
