@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,12 @@ def write_interactions(
 
 
 def _listed(cohort: xr.Dataset, pairs: PathLike) -> pd.DataFrame:
-    listed = pd.read_csv(pairs, sep=None, engine="python", dtype=str)
+    try:
+        listed = pd.read_csv(pairs, sep=None, engine="python", dtype=str)
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{pairs}: cannot be read as a list of pairs ({error}); give a table with variant_id_1 and variant_id_2"
+        ) from error
     for name in ("variant_id_1", "variant_id_2"):
         if name not in listed.columns:
             raise InputError(

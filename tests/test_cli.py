@@ -118,6 +118,33 @@ def test_order_of_the_phenotype_table_changes_nothing(copy: Path, finished: Path
     assert (out / "variants.tsv.gz").read_bytes() == (finished / "variants.tsv.gz").read_bytes()
 
 
+def test_order_of_the_samples_in_the_genotypes_changes_nothing(copy: Path, finished: Path) -> None:
+    lines = Path(f"{copy}.fam").read_text().splitlines()
+    order = np.random.default_rng(3).permutation(300)
+    Path(f"{copy}.fam").write_text("\n".join(lines[k] for k in order) + "\n")
+    row = 75
+    packed = np.frombuffer(Path(f"{copy}.bed").read_bytes()[3:], np.uint8).reshape(60, row)
+    codes = np.stack([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], axis=2).reshape(60, 300)[:, order]
+    parts = codes.reshape(60, row, 4)
+    packed = parts[:, :, 0] | parts[:, :, 1] << 2 | parts[:, :, 2] << 4 | parts[:, :, 3] << 6
+    Path(f"{copy}.bed").write_bytes(b"\x6c\x1b\x01" + packed.astype(np.uint8).tobytes())
+    out = copy.parent / "out"
+    assert gp_elm("run", *inputs(copy), *QUICK, "--out", out) == 0
+    found, expected = (read_table(folder / "variants.parquet") for folder in (out, finished))
+    for name in ("gwas_beta", "elm_beta", "elm_standard_error", "elm_sensitivity_mean", "elm_dominance"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_list_of_pairs_that_cannot_be_read(capsys, cohort: Path, tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "list.tsv").write_text(text)
+    line = refused(
+        capsys, "interactions", *inputs(cohort), "--pairs", tmp_path / "list.tsv", "--out", tmp_path / "o"
+    )
+    assert "list.tsv" in line and "variant_id_1" in line
+
+
 def test_elm_alone_leaves_the_gwas_columns_empty(cohort: Path, finished: Path, tmp_path: Path) -> None:
     assert gp_elm("elm", *inputs(cohort), *QUICK, "--out", tmp_path / "e") == 0
     alone, both = (read_table(folder / "variants.parquet") for folder in (tmp_path / "e", finished))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -195,16 +195,26 @@ def cross_fit(
     discovery = np.flatnonzero(~split.heldout)
     _, center, _ = store.moments(discovery)
     blocks, threshold = cohort_blocks(cohort, discovery, center, seed=seed)
+    # Batches are drawn by place: in the order of the ids, the order of the file changes nothing.
+    by_id = np.argsort(cohort["sample_id"].values[discovery].astype(str), kind="stable")
+    ordered = discovery[by_id]
     fitted = cross_fit_networks(
         store,
-        discovery,
-        cohort["sample_phenotype"].values[discovery],
-        covariates_of(cohort, discovery),
-        split.fold[discovery],
-        split.groups[discovery],
+        ordered,
+        cohort["sample_phenotype"].values[ordered],
+        covariates_of(cohort, ordered),
+        split.fold[ordered],
+        split.groups[ordered],
         options=options or TrainingOptions(),
         seed=seed,
         progress=progress,
         directory=folder / "folds",
+    )
+    back = np.argsort(by_id)
+    fitted = replace(
+        fitted,
+        out_of_fold={name: values[back] for name, values in fitted.out_of_fold.items()},
+        residual=fitted.residual[back],
+        folds=fitted.folds[back],
     )
     return Networks(cohort, split, store, fitted, seed, blocks, threshold, holder)
