@@ -322,3 +322,10 @@ def test_results_are_joined_by_identity_whatever_their_order():
     )
     joined = _joined((Named("gwas_", base), Named("elm_", base.iloc[[2, 3, 0, 1]])))
     assert joined["gwas_beta"].tolist() == joined["elm_beta"].tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_disk_without_room_is_refused_before_the_file_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 1000})())
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_anndata(ad.AnnData(X=np.zeros((3, 2), np.int8)), tmp_path / "full.h5ad")
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +16,14 @@ import zarr
 from anndata.experimental import read_elem_lazy
 from anndata.io import read_elem, write_elem
 
-from gp_elm.errors import InputError, OptionError
+from gp_elm.errors import InputError, OptionError, OutputError
 from gp_elm.runtime.atomic import atomic_path
 
 _BLOCK_BYTES = 32 << 20
 _CHUNK = 1024
 _SLOTS = ("obs", "var", "uns", "obsm", "varm", "obsp", "varp", "layers")
+MARGIN = 1 << 20
+"""Bytes for everything but X, at the least."""
 
 
 def write_anndata(adata: ad.AnnData, path: str | os.PathLike[str]) -> Path:
@@ -47,6 +50,7 @@ def write_anndata(adata: ad.AnnData, path: str | os.PathLike[str]) -> Path:
     """
     target = Path(path)
     _check_suffix(target)
+    _check_room(adata, target)
     with atomic_path(target) as temporary, _opened(temporary, "w") as group:
         # everything but X goes as anndata writes it; X goes alone, in chunks that fit both its axes
         bare = ad.AnnData(**{slot: getattr(adata, slot) for slot in _SLOTS})
@@ -121,6 +125,20 @@ def _opened(path: Path, mode: Literal["r", "w"]) -> Iterator[Any]:
     else:
         # format 2 is what other readers of AnnData expect so far
         yield zarr.open_group(str(path), mode=mode, zarr_format=2)
+
+
+def _check_room(adata: ad.AnnData, target: Path) -> None:
+    """Refuse a disk without room for X before HDF5 opens a file: it cannot close one that it failed to flush."""
+    needed = (0 if adata.X is None else adata.X.nbytes) + MARGIN
+    folder = target.parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"{target}: the disk is full ({free} bytes free, about {needed} needed); nothing was left half-written. "
+            "Free some space or choose another --out, then run the same command again"
+        )
 
 
 def _check_suffix(path: Path) -> None:
