@@ -190,7 +190,7 @@ def cross_fit(
         split = draw_split(cohort, n_folds=n_folds, heldout_fraction=heldout_fraction, seed=seed)
     check_traits(cohort, split)
     holder = None if directory is not None else tempfile.TemporaryDirectory(prefix="gp_elm_")
-    folder = Path(directory) if directory is not None else Path(holder.name)  # type: ignore[union-attr]
+    folder = Path(directory if holder is None else holder.name)  # type: ignore[arg-type]
     store = ensure_store(cohort, folder / "store", fingerprint=fingerprint or {})
     discovery = np.flatnonzero(~split.heldout)
     _, center, _ = store.moments(discovery)

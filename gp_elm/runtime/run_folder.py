@@ -43,7 +43,6 @@ class RunFolder:
         self.path = Path(path)
         text = json.dumps(identity, sort_keys=True, default=str)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.timings: dict[str, float] = {}
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"{self.path} is a file; give a folder as --out")
         self._claim(identity, overwrite)
