@@ -37,7 +37,7 @@ def main() -> None:
     variance = read_table(out / "variance.tsv").set_index("component").estimate
     shares = truth.groupby("order").variance_fraction.sum()
     print("share of the variance, found (truth):")
-    for order, name in ((1, "additive_variance"), (2, "additive_by_additive_variance")):
+    for order, name in ((1, "additive_variance_debiased"), (2, "additive_by_additive_variance_debiased")):
         print(f"  order {order}: {variance[name] / variance.phenotypic_variance:.4f} ({shares[order]:.4f})")
     captured = variance.captured_genetic_variance / variance.phenotypic_variance
     print(f"  captured by the network: {captured:.4f} (orders 1 and 2: {shares[1] + shares[2]:.4f})")

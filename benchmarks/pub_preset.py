@@ -50,8 +50,8 @@ def main() -> None:
             "pairs, SE / SE of the scan less additive": (
                 mine.elm_standard_error.mean() / mine.interaction_residual_standard_error.mean()
             ),
-            "V_A / V_G": v.additive_variance / genetic,
-            "V_I / V_G": v.additive_by_additive_variance / genetic,
+            "V_A / V_G": v.additive_variance_debiased / genetic,
+            "V_I / V_G": v.additive_by_additive_variance_debiased / genetic,
             "captured non-additive / V_G": v.captured_non_additive_variance / genetic,
         }.items():
             ours.setdefault(key, []).append(float(value))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gp_elm.association.linear import linear_scan as linear_scan
+    from gp_elm.association.mixed import linear_mixed_scan as linear_mixed_scan
     from gp_elm.cohort import add_covariates as add_covariates
     from gp_elm.cohort import add_groups as add_groups
     from gp_elm.cohort import add_phenotypes as add_phenotypes
@@ -43,6 +44,7 @@ _PUBLIC = {
     "cross_fit": "gp_elm.elm.fit",
     "elm_effects": "gp_elm.elm.effects",
     "from_anndata": "gp_elm.io.anndata",
+    "linear_mixed_scan": "gp_elm.association.mixed",
     "linear_scan": "gp_elm.association.linear",
     "open_cohort": "gp_elm.cohort",
     "read_plink": "gp_elm.io.plink",

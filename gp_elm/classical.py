@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from gp_elm.errors import InputError, OutputError
 from gp_elm.genotypes.frequencies import variant_statistics
 from gp_elm.io.anndata import to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
+from gp_elm.io.id_lists import read_pairs
 from gp_elm.io.tables import read_table, write_table
 from gp_elm.runtime.progress import Progress
 
@@ -81,17 +81,7 @@ def write_interactions(
 
 
 def _listed(cohort: xr.Dataset, pairs: PathLike) -> pd.DataFrame:
-    try:
-        listed = pd.read_csv(pairs, sep=None, engine="python", dtype=str)
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(
-            f"{pairs}: cannot be read as a list of pairs ({error}); give a table with variant_id_1 and variant_id_2"
-        ) from error
-    for name in ("variant_id_1", "variant_id_2"):
-        if name not in listed.columns:
-            raise InputError(
-                f"{pairs}:1: no column {name!r}; a list of pairs has variant_id_1 and variant_id_2"
-            )
+    listed = read_pairs(pairs)
     frame = interaction_scan(cohort, pairs=listed, genotypic=True).to_frame()
     parts = []
     for _, part in frame.groupby("trait", sort=False):

@@ -147,24 +147,46 @@ def gwas(
     typer.echo(f"table: {written}")
 
 
-@_command(OUT, COHORT)
+@_command({name: kind for name, kind in OUT.items() if name != "out"}, COHORT)
 def interactions(
     pairs: Annotated[
         Path | None,
         typer.Option("--pairs", help="Table with variant_id_1 and variant_id_2; all pairs where left out."),
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--run", help="A finished run: its networks test the list too, in pairs_listed there."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Results folder.")] = None,
     top_pairs: Annotated[int, typer.Option("--top-pairs", help="Pairs listed where all are tested.")] = 1000,
     max_exhaustive_pairs: Annotated[int, typer.Option("--max-exhaustive-pairs")] = 100_000_000,
     **given: Any,
 ) -> None:
     """Classical interaction tests of listed or of all pairs on all samples: pairs.tsv.gz and .parquet.
 
+    With --run the list is tested with the networks of that run, in its samples: only this last stage is done.
+
     Example: gp-elm interactions --bfile cohort --pheno traits.tsv --out pairs/
+
+    Example: gp-elm interactions --run results/ --pairs list.tsv
     """
+    if folder is not None:
+        asked = [name for name in ("bfile", "bed", "pheno", "covar") if given.get(name) is not None]
+        if pairs is None or out is not None or asked:
+            what = f"--{asked[0]} too" if asked else "--out too" if out is not None else "no --pairs"
+            raise OptionError(
+                f"--run with {what}: give --run with --pairs alone; the cohort is that of the run"
+            )
+        from gp_elm.pipeline import run_listed
+
+        typer.echo(f"table: {run_listed(folder, pairs)}")
+        return
+    if out is None:
+        raise OptionError("no --out; give a results folder")
     from gp_elm.classical import write_interactions
 
     written = write_interactions(
-        _pick(given, COHORT), given["out"], pairs=pairs, top_pairs=top_pairs,
+        _pick(given, COHORT), out, pairs=pairs, top_pairs=top_pairs,
         max_exhaustive_pairs=max_exhaustive_pairs, overwrite=given["overwrite"],
     )  # fmt: skip
     typer.echo(f"table: {written}")

@@ -66,6 +66,12 @@ PAIRS: dict[str, tuple[Any, Any]] = {
     ),
     "top_pairs": option(int, "--top-pairs", "Pairs listed for each trait and test.", 500),
     "max_ld": option(float, "--max-ld", "Pairs with a larger r2 stand in pairs_ld.", 0.1),
+    "prior": option(
+        str,
+        "--prior",
+        "heredity (rank pairs of loci with additive effects first, p-values as they are) or none.",
+        "heredity",
+    ),
 }
 OUT: dict[str, tuple[Any, Any]] = {
     "out": (Annotated[Path, typer.Option("--out", help="Results folder.")], inspect.Parameter.empty),

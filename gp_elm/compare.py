@@ -115,8 +115,9 @@ def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> 
     """
     structured: set[str] = set()
     if variance is not None:
-        rows = variance[variance["component"] == "population_check"]
-        structured = set(rows.loc[rows["estimate"].to_numpy(float) > STRUCTURED, "trait"].astype(str))
+        estimate = variance["estimate"].to_numpy(float)
+        failed = (variance["component"] == "population_check") & (estimate > STRUCTURED)
+        structured = set(variance.loc[failed | (variance["component"] == "structure_h"), "trait"].astype(str))
     frequency = frame["effect_allele_frequency"].to_numpy(float)
     beta = frame["gwas_beta"].to_numpy(float)
     equal = frame["effect_allele"].to_numpy(str) == frame["other_allele"].to_numpy(str)

@@ -6,9 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,29 +15,33 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gp_elm import __version__
 from gp_elm.association.linear import linear_scan
+from gp_elm.association.pair_identity import pair_indices
 from gp_elm.cohort import open_cohort
-from gp_elm.compare import add_q_values, join_variants, prefixed, variant_flags
+from gp_elm.elm.ablation import variance_ratios
 from gp_elm.elm.components import variance_frame
+from gp_elm.elm.context import context_p_values
 from gp_elm.elm.effects import Analysis
 from gp_elm.elm.fit import Networks, check_traits, cross_fit, draw_split
+from gp_elm.elm.genetic_variance import genetic_components
 from gp_elm.elm.pair_table import PairAnalysis
+from gp_elm.elm.scale import ScaleCheck
 from gp_elm.genotypes.split_files import read_split
 from gp_elm.genotypes.splits import Split
 from gp_elm.io.anndata import to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
+from gp_elm.io.id_lists import read_pairs
 from gp_elm.io.tables import read_table, write_table
 from gp_elm.models.options import choose_device
 from gp_elm.report.page import report_folder
 from gp_elm.run_options import RunOptions
+from gp_elm.run_tables import predictions_table, run_record, variants_table, write_model
 from gp_elm.runtime.atomic import atomic_path
 from gp_elm.runtime.progress import Progress
-from gp_elm.runtime.provenance import environment
+from gp_elm.runtime.recorded import recorded_warnings
 from gp_elm.runtime.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-ESTIMATES = ["beta", "standard_error", "p_value", "neg_log_10_p_value"]
 
 
 def run(
@@ -81,6 +83,36 @@ def run(
     with recorded_warnings() as warnings:
         begun = Run(options, out, overwrite=overwrite, progress=progress, command=command, warnings=warnings)
         return begun.train() if until == "train" else begun.all(classical=until != "elm")
+
+
+def run_listed(
+    folder: str | os.PathLike[str], pairs: str | os.PathLike[str], *, progress: bool | None = None
+) -> Path:
+    """Test a list of pairs with the networks of a finished run: ``pairs_listed`` in its folder.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the run, its ``work/`` included.
+    pairs : path
+        Table with ``variant_id_1`` and ``variant_id_2``.
+    progress : bool, optional
+        Whether to draw progress; on a terminal where None.
+
+    Returns
+    -------
+    Path
+        The table.
+
+    Raises
+    ------
+    GpElmError
+        Where the folder holds no run, its inputs are gone or changed, or a pair is not among the variants.
+    """
+    options = RunOptions.of_folder(folder)
+    with recorded_warnings() as warnings:
+        begun = Run(options, folder, overwrite=False, progress=progress, command="", warnings=warnings)
+        return begun.listed(pairs)
 
 
 class Run:
@@ -137,9 +169,29 @@ class Run:
         return Analysis(self.networks)
 
     @cached_property
+    def scale(self) -> ScaleCheck:
+        """What a monotone change of the traits' scale makes of them."""
+        networks = self.networks
+        additive = networks.fitted.out_of_fold["lasso"]
+        return ScaleCheck(
+            networks.study,
+            additive,
+            networks.fitted.out_of_fold["network"],
+            networks.fitted.residual,
+            networks.split.groups[networks.discovery],
+            seed=networks.seed,
+        )
+
+    @cached_property
     def pairs(self) -> PairAnalysis:
         """Tests of pairs."""
-        return PairAnalysis(self.analysis, self.options.pairs, progress=self._bar("Pairs", "pairs"))
+        return PairAnalysis(
+            self.analysis,
+            self.options.pairs,
+            scale=self.scale,
+            yardsticks=self.networks.yardsticks,
+            progress=self._bar("Pairs", "pairs"),
+        )
 
     def _bar(self, label: str, unit: str) -> Callable[[int, int], None]:
         bar: list[Progress] = []
@@ -155,7 +207,7 @@ class Run:
 
     def train(self) -> Path:
         """Training alone: ``model/``."""
-        self._model(self.folder.path / "model")
+        write_model(self.networks, self.options, self._identity, self.folder.path / "model")
         return self.folder.path / "model"
 
     def all(self, *, classical: bool = True) -> Path:
@@ -164,17 +216,26 @@ class Run:
         trained = self.networks
         logger.info("training: %.1f s", time.perf_counter() - began)
         stage = self.folder.stage
-        gwas = stage("gwas", self._gwas)
+        stage("yardsticks", self._yardsticks)
+        gwas = stage("gwas", self._gwas) / "table.parquet"
         elm = stage("elm", lambda folder: _put(self.analysis.effects().to_frame(), folder / "table"))
         pairs = stage("pairs", self._pairs)
-        variance = stage("variance", lambda folder: _put(variance_frame(self.pairs), folder / "table"))
-        variance_table = read_table(variance / "table.parquet")
-        variants = self._variants(gwas, elm, pairs, variance_table)
+        components = stage("components", lambda folder: _put(genetic_components(trained), folder / "table"))
+        variance_table = read_table(
+            stage("variance", lambda folder: self._variance(folder, pairs, components)) / "table.parquet"
+        )
+        loci = pairs / "loci.parquet"
+        variants = variants_table(gwas, elm / "table.parquet", loci, variance_table)
         if not classical:
             variants = variants.drop(columns=[c for c in variants.columns if c.startswith("gwas_")])
         pair_table = read_table(pairs / "table.parquet")
         linked = pair_table["ld_r2"].to_numpy(float) > self.options.pairs.max_ld
-        tables = {"variants": variants, "pairs": pair_table[~linked], "pairs_ld": pair_table[linked]}
+        tables = {
+            "variants": variants,
+            "pairs": pair_table[~linked],
+            "pairs_ld": pair_table[linked],
+            "ablation": read_table(pairs / "ablation.parquet"),
+        }
         tables = {name: arrange(frame, name) for name, frame in tables.items()}
         out = self.folder.path
         for name, frame in tables.items():
@@ -187,9 +248,16 @@ class Run:
             compress=False,
         )
         if trained.heldout.size:
-            write_table(self._predictions(), out / "predictions")
-        self._model(out / "model")
-        record = self._record(pairs)
+            predictions = stage(
+                "predictions", lambda folder: _put(predictions_table(trained, self.pairs), folder / "table")
+            )
+            write_table(read_table(predictions / "table.parquet"), out / "predictions")
+        write_model(trained, self.options, self._identity, out / "model")
+        record = run_record(
+            trained, self.options, self._identity, json.loads((pairs / "facts.json").read_text("utf-8")),
+            command=self._command, reconstruction_error=self.analysis.sensitivities.reconstruction_error,
+            timings=self.folder.seconds(), began=self._began, warnings=self._warnings,
+        )  # fmt: skip
         with atomic_path(out / "run.json") as temporary:
             temporary.write_text(json.dumps(record, indent=1, default=str), encoding="utf-8")
         adata = to_anndata(
@@ -208,11 +276,23 @@ class Run:
         )
         _put(scan.to_frame(), folder / "table")
 
+    def _yardsticks(self, folder: Path) -> None:
+        (folder / "left_out.json").write_text(json.dumps(self.networks.yardsticks.left_out), encoding="utf-8")
+
     def _pairs(self, folder: Path) -> None:
         pairs = self.pairs
         _put(pairs.frame(), folder / "table")
-        _put(pairs.partners(), folder / "partners")
+        _put(pairs.ablation(), folder / "ablation")
         sweeps = pairs.sweeps
+        loci = pairs.partners()
+        if sweeps is not None:
+            context = context_p_values(
+                pairs.model, sweeps["elm"], self.analysis.read_block, seed=self.options.seed
+            )
+            # The sweep's errors are ordinary ones: with structure they say nothing.
+            context[:, pairs.structured] = np.nan
+            loci["context_p_value"] = context.T.ravel()
+        _put(loci, folder / "loci")
         facts: dict[str, Any] = {"pairs_tested": pairs.n_pairs, "pairs_degenerate": {}, "pairs_lambda_gc": {}}
         if sweeps is not None:
             facts["pairs_tested"] = {
@@ -224,111 +304,20 @@ class Run:
         facts["additive_part"] = pairs.non_additive.method
         (folder / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
-    def _variants(self, gwas: Path, elm: Path, pairs: Path, variance: pd.DataFrame) -> pd.DataFrame:
-        left = prefixed(read_table(gwas / "table.parquet"), "gwas_", ESTIMATES)
-        right = read_table(elm / "table.parquet").rename(
-            columns={
-                "sensitivity_mean": "elm_sensitivity_mean",
-                "sensitivity_sd": "elm_sensitivity_sd",
-                "dominance": "elm_dominance",
-                "dominance_standard_error": "elm_dominance_standard_error",
-                "dominance_p_value": "elm_dominance_p_value",
-            }
+    def _variance(self, folder: Path, pairs: Path, components: Path) -> None:
+        ratios = variance_ratios(
+            read_table(pairs / "table.parquet"), read_table(pairs / "ablation.parquet"), self.networks.traits
         )
-        right = prefixed(right, "elm_", ESTIMATES)
-        partners = read_table(pairs / "partners.parquet")
-        if len(partners) == len(right):
-            for name in ("partner_variant_id", "partner_elm_beta", "partner_elm_p_value"):
-                right[name] = partners[name].to_numpy()
-        frame = join_variants(left, right.drop(columns=["df", "n"]), left_name="GWAS", right_name="ELM")
-        frame = add_q_values(add_q_values(frame, "gwas_"), "elm_").drop(columns=["df"])
-        frame["n"] = frame["n"].fillna(0).astype(np.int64)
-        return frame.assign(flags=variant_flags(frame, variance))
+        genetic = read_table(components / "table.parquet")
+        _put(variance_frame(self.pairs, self.scale, genetic, ratios), folder / "table")
 
-    def _predictions(self) -> pd.DataFrame:
-        networks = self.networks
-        predicted = {name: networks.heldout_prediction(name) for name in ("network", "ridge", "lasso")}
-        part = self.pairs.heldout
-        frames = []
-        for t, trait in enumerate(networks.traits):
-            frame = pd.DataFrame(
-                {"trait": trait, "sample_id": self.cohort["sample_id"].values[networks.heldout]}
-            )
-            frame["observed"] = networks.heldout_residual[:, t]
-            for name, values in predicted.items():
-                frame[name] = values[:, t]
-            if part is not None:
-                frame["network_non_additive"] = part.interaction[:, t]
-            frames.append(frame)
-        return pd.concat(frames, ignore_index=True)
-
-    def _model(self, target: Path) -> None:
-        networks = self.networks
-        with atomic_path(target) as folder:
-            folder.mkdir()
-            for k, network in enumerate(networks.fitted.networks):
-                network.save(folder / f"fold_{k}")
-            write_table(networks.split_frame(), folder / "split", parquet=False, compress=False)
-            described = {
-                "recipe": networks.fitted.recipe.to_dict(),
-                "options": asdict(self.options.training),
-                "history": networks.fitted.history,
-                "ld_threshold": networks.ld_threshold,
-                "identity": self._identity,
-            }
-            (folder / "options.json").write_text(
-                json.dumps(described, indent=1, default=str), encoding="utf-8"
-            )
-
-    def _record(self, pairs: Path) -> dict[str, Any]:
-        networks = self.networks
-        facts = json.loads((pairs / "facts.json").read_text(encoding="utf-8"))
-        grouped = np.unique(networks.split.groups).size < networks.split.groups.size
-        return {
-            "command": self._command,
-            "version": __version__,
-            "versions": environment(),
-            "seed": self.options.seed,
-            "inputs": {name: str(path) for name, path in self.options.files().items()},
-            "fingerprints": self._identity["inputs"],
-            "options": self._identity["options"],
-            "network": networks.fitted.recipe.describe(),
-            "n_variants": int(self.cohort.sizes["variants"]),
-            "n_discovery": int(networks.discovery.size),
-            "n_heldout": int(networks.heldout.size),
-            "n_folds": networks.split.n_folds,
-            "groups": f"{np.unique(networks.split.groups).size} groups" if grouped else "",
-            "covariates": [str(c) for c in self.cohort["covariate_id"].values]
-            if "covariate_id" in self.cohort
-            else [],
-            "ploidy": sorted({int(p) for p in np.unique(self.cohort["variant_ploidy"].values)}),
-            "ld_blocks": int(np.unique(networks.blocks).size),
-            "reconstruction_error": self.analysis.sensitivities.reconstruction_error,
-            **facts,
-            "timings": self.folder.seconds()
-            | {"training": sum(h["seconds"] for h in networks.fitted.history)},
-            "seconds": time.time() - self._began,
-            "warnings": list(dict.fromkeys(self._warnings)),
-        }
+    def listed(self, path: str | os.PathLike[str]) -> Path:
+        """Rows of ``pairs`` for a user's own list, from the networks that are there."""
+        listed = read_pairs(path)
+        pairs = pair_indices(self.cohort, listed)
+        frame = self.pairs.listed(pairs[:, 0], pairs[:, 1])
+        return write_table(arrange(frame, "pairs"), self.folder.path / "pairs_listed", table="pairs")[0]
 
 
 def _put(frame: pd.DataFrame, path: Path) -> None:
     write_table(frame, path, tsv=False)
-
-
-@contextmanager
-def recorded_warnings() -> Iterator[list[str]]:
-    """Collect what the package warns of, for the report."""
-    found: list[str] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
-
-    handler = Keep(level=logging.WARNING)
-    package = logging.getLogger("gp_elm")
-    package.addHandler(handler)
-    try:
-        yield found
-    finally:
-        package.removeHandler(handler)

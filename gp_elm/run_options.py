@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from gp_elm import __version__
 from gp_elm.elm.pair_table import PairOptions
+from gp_elm.errors import InputError
 from gp_elm.models.options import TrainingOptions
 from gp_elm.runtime.provenance import fingerprint
 
@@ -44,6 +46,47 @@ class RunOptions:
     heldout_fraction: float = 0.2
     split: str | None = None
     seed: int = 1
+
+    @classmethod
+    def of_folder(cls, folder: str | os.PathLike[str]) -> RunOptions:
+        """Options of a finished run, from its ``run.json``.
+
+        Raises
+        ------
+        InputError
+            Where the folder holds no finished run of this version, or an input is not where it was.
+        """
+        path = Path(folder) / "run.json"
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            options, inputs = dict(record["options"]), record["inputs"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{path}: no record of a finished run; give the folder that gp-elm run wrote"
+            ) from error
+        if record.get("version") != __version__:
+            raise InputError(
+                f"{path}: the run was made by gp_elm {record.get('version')}, this is {__version__}; run it again"
+            )
+        gone = [f"{name} {file}" for name, file in inputs.items() if not Path(file).exists()]
+        if gone:
+            raise InputError(
+                f"{path}: the run read {gone[0]}, which is not there; put it back, or start from the folder "
+                "that the run was started from"
+            )
+        training, pairs = options.pop("training"), options.pop("pairs")
+        if training.get("hidden") is not None:
+            training["hidden"] = tuple(training["hidden"])
+        own = {name: options.pop(name) for name in ("n_folds", "heldout_fraction", "seed")}
+        split = inputs.get("split")
+        files = {name: file for name, file in inputs.items() if name != "split"}
+        return cls(
+            cohort={**options, **files},
+            training=TrainingOptions(**training),
+            pairs=PairOptions(**pairs),
+            split=split,
+            **own,
+        )
 
     def files(self) -> dict[str, Path]:
         """Input files by option."""

@@ -55,6 +55,9 @@ def variants_table(m: int, traits: list[str], *, seed: int = 1, unplaced: bool =
                 f"{prefix}neg_log_10_p_value": -(stats.norm.logsf(np.abs(score)) + np.log(2)) / np.log(10),
                 f"{prefix}q_value": _q(p),
             }
+        # one locus in ten of those with an effect depends on the rest of the genome
+        uniform = rng.uniform(size=m)
+        columns["context_p_value"] = np.where((np.abs(z) > 4) & (np.arange(m) % 10 == 0), 1e-9, uniform)
         columns["elm_sensitivity_mean"] = z * 0.015 + rng.normal(0, 0.005, m)
         columns["elm_sensitivity_sd"] = np.abs(rng.normal(0, 0.006, m)) + np.abs(z) * 0.002
         frames.append(pd.DataFrame(columns))
@@ -92,32 +95,64 @@ def pairs_table(traits: list[str], *, n: int = 60, found: int = 8, seed: int = 2
                     "elm_standard_error": 0.02,
                     "elm_p_value": p,
                     "elm_q_value": np.minimum(1, p * 2e5),
+                    "elm_robust_standard_error": 0.021,
+                    "elm_robust_p_value": 2 * stats.norm.sf(np.abs(elm / 0.021)),
+                    "scale_p_value": np.where(order % 5 == 0, 0.3, p),
                     "interaction_beta": test,
                     "interaction_standard_error": 0.03,
                     "interaction_p_value": p_test,
                     "interaction_q_value": np.minimum(1, p_test * 2e5),
+                    "conditional_beta": test,
+                    "conditional_standard_error": 0.032,
+                    "conditional_p_value": np.where(order == 1, 0.2, 2 * stats.norm.sf(np.abs(test / 0.032))),
                     "heldout_elm_beta": true + rng.normal(0, 0.05, n),
                     "heldout_elm_standard_error": 0.05,
                     "heldout_elm_p_value": np.where(order % 4, 1e-4, 0.5),
                     "verdict": np.where(
                         order >= found, "untestable", np.where(order % 4, "replicated", "not_replicated")
                     ),
-                    "flags": np.where(order % 5 == 0, "scale;rare", None),
+                    "heldout_power": np.where(order >= found, 0.2, 0.97),
+                    "elm_rank": stats.rankdata(p, method="ordinal"),
+                    "prior_rank": stats.rankdata(p * rng.uniform(0.1, 10, n), method="ordinal"),
+                    "elm_weighted_q_value": np.minimum(1, p * 1e5),
+                    "flags": np.where(
+                        order % 5 == 0, "scale;rare", np.where(order == 3, "joint_tagging", None)
+                    ),
                 }
             )
         )
     return arrange(pd.concat(frames), "pairs")
 
 
+def ablation_table(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same pairs with a kernel or lasso in the network's place: larger errors, fewer found."""
+    frames = []
+    for predictor, lost in (("product_lasso", 2), ("heredity_kernel", 5)):
+        frame = pairs.assign(predictor=predictor, elm_standard_error=pairs["elm_standard_error"] * 1.1)
+        found = frame.groupby("trait", sort=False)["elm_p_value"].rank(method="first") <= lost
+        frames.append(frame.assign(elm_q_value=frame["elm_q_value"].mask(found, 1.0)))
+    return arrange(pd.concat(frames), "ablation")
+
+
 def variance_table(
     traits: list[str],
     *,
     gain: float = 0.05,
+    kernel_gain: float = 0.03,
     weight: float = 0.8,
     slope: float = 0.95,
     population: float = 1.02,
+    structure: float = np.nan,
+    specific: float = 0.9,
+    link: float = 0.001,
+    ratio: float = 0.83,
 ) -> pd.DataFrame:
-    """Components of each trait; ``gain`` is the network's r2 less ridge's, with a standard error of .012."""
+    """Components of each trait.
+
+    ``gain`` is the network's r2 less ridge's, with a standard error of .012, ``kernel_gain`` the network's less the
+    heredity kernel's, ``structure`` the h of the generalised least squares, ``specific`` the specific share, ``link``
+    the r2 of the monotone link and ``ratio`` that of the squared errors of network and ablation.
+    """
     rows = []
     for k, trait in enumerate(traits):
         ridge = 0.42 + 0.2 * np.sin(k)
@@ -126,19 +161,38 @@ def variance_table(
             "heldout_r2_network": (ridge + gain, 0.02),
             "heldout_r2_ridge": (ridge, 0.02),
             "heldout_r2_lasso": (ridge + 0.012, 0.02),
+            "heldout_r2_gblup_epistatic": (ridge + 0.01, 0.02),
+            "heldout_r2_heredity_kernel": (ridge + gain - kernel_gain, 0.02),
+            "heldout_r2_stacked": (ridge + gain + 0.004, 0.02),
             "heldout_r2_difference": (gain, 0.012),
             "heldout_r2_difference_lasso": (gain - 0.012, 0.011),
+            "heldout_r2_difference_gblup_epistatic": (gain - 0.01, 0.011),
+            "heldout_r2_difference_heredity_kernel": (kernel_gain, 0.008),
+            "heldout_r2_difference_stacked": (-0.004, 0.002),
+            **{f"heldout_r2_network_fold_{f}": (ridge + gain - 0.01 - 0.002 * f, 0.02) for f in range(5)},
+            "stack_weight_network": (0.62, np.nan),
+            "stack_weight_ridge": (0.0, np.nan),
+            "stack_weight_lasso": (0.11, np.nan),
+            "stack_weight_gblup_epistatic": (0.05, np.nan),
+            "stack_weight_heredity_kernel": (0.21, np.nan),
             "captured_genetic_variance": (4 * (ridge + gain), 0.1),
             "captured_non_additive_variance": (4 * max(gain, 0), 0.05),
             "additive_variance": (4 * ridge + 0.2, 0.15),
             "additive_by_additive_variance": (0.5, 0.2),
-            "specific_share": (0.9, 0.1),
+            "additive_variance_haseman_elston": (4 * ridge + 0.3, 0.2),
+            "additive_by_additive_variance_haseman_elston": (0.45, 0.25),
+            "specific_share": (specific, 0.1),
+            "scale_link_r2": (link, 0.002),
+            "scale_tukey": (0.01, 0.02),
+            "ablation_variance_ratio_product_lasso": (ratio, np.nan),
+            "ablation_variance_ratio_heredity_kernel": (ratio - 0.05, np.nan),
             "network_weight_additive": (weight, np.nan),
             "network_weight_dominance": (0.0, np.nan),
             "network_weight_pairs": (weight, np.nan),
             "calibration_additive": (1.01, 0.03),
             "calibration_interaction": (slope, 0.12),
             "population_check": (population, np.nan),
+            "structure_h": (structure, np.nan),
         }
         for component, (value, error) in values.items():
             rows.append(
@@ -201,14 +255,17 @@ def fake_run(n_traits: int = 1) -> dict[str, object]:
         "warnings": ["12 monomorphic variants have no effects"],
         "notes": ["10,000 samples in cohort.fam, 9,998 with phenotypes"],
         "pairs_tested": 12_497_500,
+        "yardsticks_left_out": {"product_lasso": "12,497,500 products are more than 20,000"},
     }
 
 
 def fake_tables(traits: list[str], *, m: int = 5000, **variance: float) -> dict[str, pd.DataFrame]:
-    """All tables of a run."""
+    """All tables of a run; ``variance`` holds options of :func:`variance_table`."""
+    pairs = pairs_table(traits)
     return {
         "variants": variants_table(m, traits),
-        "pairs": pairs_table(traits),
+        "pairs": pairs,
+        "ablation": ablation_table(pairs),
         "variance": variance_table(traits, **variance),
         "predictions": predictions_table(traits),
         "history": history_table(),

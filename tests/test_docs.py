@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import gc
 import re
 import shlex
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ PAGES = [
     "README.md",
     "docs/tutorial/first-run.md",
     "docs/how-to/your-own-cohort.md",
+    "docs/how-to/believe-a-pair.md",
     "docs/how-to/related-samples.md",
     "docs/how-to/anndata.md",
 ]
@@ -46,27 +48,42 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
+@pytest.fixture
+def quick(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In that folder, with networks trained for a moment and few pictures: whether commands run is asked here."""
+    import matplotlib.pyplot as plt
+
+    from gp_elm.models import recipe
+
+    short = replace(recipe.HEREDITY.schedule, epochs=2)
+    default = replace(recipe.HEREDITY, members=1, schedule=short, trait_schedule=short)
+    monkeypatch.setattr(recipe, "HEREDITY", default)
+    monkeypatch.setattr("gp_elm.report.page.DRAWN_TRAITS", 1)
+    monkeypatch.chdir(folder)
+    yield
+    plt.close("all")
+
+
+# One process for all pages: each start of its own would load torch again, three seconds a command.
 @pytest.mark.parametrize("page", PAGES)
-def test_page_runs(page: str, folder: Path) -> None:
-    environment = os.environ | {"MPLBACKEND": "Agg"}
-    code = []
+@pytest.mark.usefixtures("quick")
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+def test_page_runs(page: str) -> None:
+    from gp_elm.cli import main
+
+    names: dict[str, object] = {"__name__": page}
     for language, text in snippets(page):
         if language == "python":
-            code.append(text)
+            exec(compile(text, page, "exec"), names)
             continue
         for line in text.replace("\\\n", " ").splitlines():
             if line.startswith("gp-elm"):
-                command = [sys.executable, "-m", "gp_elm", *shlex.split(line, comments=True)[1:]]
-                done = subprocess.run(
-                    command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-                )
-                assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-    if code:
-        script = [sys.executable, "-c", "\n".join(code)]
-        done = subprocess.run(
-            script, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
+                with pytest.raises(SystemExit) as stop:
+                    main(shlex.split(line, comments=True)[1:])
+                assert not stop.value.code, line
+    # what a snippet leaves to the end of the process, such as a temporary store, ends here
+    names.clear()
+    gc.collect()
 
 
 def test_every_page_with_snippets_is_run() -> None:

@@ -8,8 +8,8 @@ from gp_elm.association.interaction import interaction_pairs
 from gp_elm.association.linear import dominance_block, scan_block
 from gp_elm.elm.debiased import centred_reader, marginal_effects
 from gp_elm.elm.pair_evidence import PairModel, sweep_pairs
-from gp_elm.elm.pair_fits import fit_pairs, sweep_q_values
-from gp_elm.elm.pair_table import screened_q_values
+from gp_elm.elm.pair_fits import fit_pairs
+from gp_elm.elm.pair_ranks import screened_q_values, sweep_q_values
 from gp_elm.elm.quadratic import QuadraticPopulation
 from gp_elm.elm.sampled import SampledPopulation
 from gp_elm.elm.study import network_weights

@@ -31,12 +31,13 @@ partner_elm_beta partner_elm_p_value annotation flags
 DESIGN_PAIRS = """
 trait variant_id_1 chromosome_1 base_pair_location_1 effect_allele_1 other_allele_1 variant_id_2
 chromosome_2 base_pair_location_2 effect_allele_2 other_allele_2 ld_r2 distance n elm_beta
-elm_standard_error elm_p_value elm_q_value elm_sensitivity_slope interaction_beta
+elm_standard_error elm_p_value elm_q_value elm_robust_standard_error elm_robust_p_value scale_p_value
+elm_sensitivity_slope interaction_beta
 interaction_standard_error interaction_p_value interaction_q_value interaction_residual_beta
 interaction_residual_standard_error interaction_residual_p_value interaction_residual_q_value
 conditional_beta conditional_standard_error conditional_p_value heldout_n heldout_interaction_beta
 heldout_interaction_standard_error heldout_interaction_p_value heldout_elm_beta
-heldout_elm_standard_error heldout_elm_p_value verdict genotypic_p_value elm_rank prior_rank
+heldout_elm_standard_error heldout_elm_p_value verdict heldout_power genotypic_p_value elm_rank prior_rank
 elm_weighted_q_value selected_by flags
 """.split()
 
@@ -57,15 +58,7 @@ def test_every_column_is_documented():
         assert column.doc and column.dtype in ("string", "float64", "int64", "Int64")
         assert set(column.section.split(", ")) <= sections
     empty = {column.name for columns in TABLES.values() for column in columns if not column.filled}
-    assert empty == {
-        "context_p_value",
-        "annotation",
-        "conditional_beta",
-        "conditional_standard_error",
-        "conditional_p_value",
-        "prior_rank",
-        "elm_weighted_q_value",
-    }
+    assert empty == {"annotation"}
     assert {"phenotypic_variance", "heldout_r2_difference", "structure_h"} <= set(COMPONENTS)
 
 
@@ -119,7 +112,9 @@ def test_wrong_type_names_the_column():
         arrange(pd.DataFrame({"base_pair_location": [1], "n": ["many"]}), "variants")
     with pytest.raises(OutputError, match="variants table has no column n, which cannot be NA"):
         arrange(pd.DataFrame({"base_pair_location": [1]}), "variants")
-    with pytest.raises(OptionError, match="no table 'genes'; choose one of variants, pairs, variance"):
+    with pytest.raises(
+        OptionError, match="no table 'genes'; choose one of variants, pairs, ablation, variance"
+    ):
         arrange(pd.DataFrame(), "genes")
 
 

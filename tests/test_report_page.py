@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_results import fake_run, fake_tables, variants_table
+from fake_results import fake_run, fake_tables
 
 from gp_elm.errors import InputError
 from gp_elm.io.tables import write_table
 from gp_elm.report.page import report_folder, write_report
-from gp_elm.report.summary import count_variants, summarise
-from gp_elm.report.verdict import of_run
-
-
-def words(tables: dict, run: dict | None = None) -> list[str]:
-    return [s.text.replace("\u00a0", " ") for s in of_run(summarise(tables, run or fake_run()))]
+from gp_elm.report.sections import trait_section
+from gp_elm.report.summary import summarise
 
 
 class Page(HTMLParser):
@@ -53,9 +49,14 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def test_page_is_self_contained(tmp_path: Path) -> None:
-    path = write_report(fake_tables(["height", "weight"], m=600), fake_run(), tmp_path / "report.html")
-    html = path.read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of two traits."""
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    return write_report(fake_tables(["height", "weight"], m=600), fake_run(), out).read_text(encoding="utf-8")
+
+
+def test_page_is_self_contained(html: str) -> None:
     page = Page(html)
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
     assert len(page.ids) == len(set(page.ids))
@@ -65,110 +66,27 @@ def test_page_is_self_contained(tmp_path: Path) -> None:
     assert not re.search(r"\b(nan|None|NaN)\b", " ".join(page.text))
 
 
-def test_page_is_the_same_twice(tmp_path: Path) -> None:
-    tables = fake_tables(["height"], m=400)
-    pages = [write_report(tables, fake_run(), tmp_path / f"{k}.html").read_bytes() for k in range(2)]
-    assert pages[0] == pages[1]
+def test_pictures_are_the_same_twice(html: str) -> None:
+    tables = fake_tables(["height", "weight"], m=600)
+    section = trait_section(summarise(tables, fake_run())[1], tables, dpi=130, draw=True, number=1)
+    assert len(section["figures"]) == 8
+    assert all(figure["svg"] in html for figure in section["figures"])
 
 
-def test_names_are_escaped(tmp_path: Path) -> None:
+def test_names_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gp_elm.report.page.DRAWN_TRAITS", 0)
     run = fake_run() | {"warnings": ["<script>alert(1)</script>"]}
     html = write_report(fake_tables(["a<b>&'c"], m=300), run, tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<script>alert" not in html and "<b>&'c" not in html
 
 
 def test_many_traits_are_folded_and_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gp_elm.report.page.DRAWN_TRAITS", 2)
+    monkeypatch.setattr("gp_elm.report.page.DRAWN_TRAITS", 1)
     tables = fake_tables([f"t{k}" for k in range(8)], m=300)
     html = write_report(tables, fake_run(), tmp_path / "r.html").read_text(encoding="utf-8")
     assert "<details>" in html and "<details open>" not in html
     assert "Without: " in html
-    assert html.count("Manhattan, mirrored</h4>") == 2
-
-
-def test_a_better_network_is_said_first() -> None:
-    first = words(fake_tables(["height"], m=300, gain=0.05))[0]
-    assert first.startswith("The network predicts better than ridge and lasso.")
-    assert "47.0 % of the variance; ridge 42.0 % and lasso 43.2 %" in first
-    assert "+5.0 points (95 % interval +2.6 to +7.4)" in first
-
-
-def test_a_network_that_adds_nothing_is_said_first() -> None:
-    first = words(fake_tables(["height"], m=300, gain=0.01))[0]
-    assert first.startswith(
-        "The network adds nothing beyond ridge and lasso that these held-out samples can show."
-    )
-    assert "−1.4 to +3.4" in first
-    assert words(fake_tables(["height"], m=300, gain=-0.05))[0].startswith(
-        "The network predicts worse than ridge and lasso."
-    )
-
-
-def test_a_network_below_the_lasso_is_said() -> None:
-    tables = fake_tables(["height"], m=300, gain=0.05)
-    tables["variance"].loc[tables["variance"]["component"] == "heldout_r2_lasso", "estimate"] = 0.9
-    tables["variance"] = tables["variance"][tables["variance"]["component"] != "heldout_r2_difference_lasso"]
-    assert words(tables)[0].startswith("The network predicts no better than the lasso.")
-
-
-def test_no_elm_result_comes_before_everything() -> None:
-    one = words(fake_tables(["height"], m=300, weight=0.0))
-    assert one[0].startswith("This is no ELM result: the data gave the network weight 0")
-    many = words(fake_tables(["height", "weight"], m=300, weight=0.0))
-    assert many[0].startswith("This run is no ELM result")
-
-
-def test_a_network_that_lives_on_the_lasso_is_no_elm_result() -> None:
-    one = words(fake_tables(["height"], m=300, gain=0.01, slope=0.1))
-    assert one[0].startswith("This is no ELM result: the network lives on its linear part.")
-    many = words(fake_tables(["height", "weight"], m=300, gain=0.01, slope=0.1))
-    assert many[0].startswith("In every trait the network lives on its linear part and this is no ELM result")
-
-
-def test_pairs_without_weight_are_the_classical_ones() -> None:
-    tables = fake_tables(["height"], m=300)
-    rows = tables["variance"]["component"] == "network_weight_pairs"
-    tables["variance"].loc[rows, "estimate"] = 0.0
-    assert "these are the pairs of the classical test" in " ".join(words(tables))
-
-
-def test_unsupported_interactions_are_said() -> None:
-    text = " ".join(words(fake_tables(["height"], m=300, slope=0.1)))
-    assert (
-        "interactions are not supported by the held-out samples: their slope is 0.10 (−0.14 to 0.34)" in text
-    )
-
-
-def test_structure_is_said() -> None:
-    assert any(
-        "structured: the population check is 2.30" in t
-        for t in words(fake_tables(["h"], m=300, population=2.3))
-    )
-    assert not any("structured" in t for t in words(fake_tables(["h"], m=300, population=1.02)))
-
-
-def test_interactions_are_counted() -> None:
-    text = " ".join(words(fake_tables(["height"], m=300)))
-    assert (
-        "8 interactions at a 5 % false discovery rate (8 after Bonferroni, 12,497,500 pairs tested)" in text
-    )
-    assert "6 replicated in the held-out samples, 2 did not" in text
-    tables = fake_tables(["height"], m=300)
-    tables["pairs"] = tables["pairs"].iloc[:0]
-    run = fake_run() | {"pairs_tested": {"height": 1000}}
-    assert "No interaction at a 5 % false discovery rate among 1,000 pairs tested." in words(tables, run)
-
-
-def test_regions_join_neighbours() -> None:
-    frame = variants_table(400, ["t"])
-    frame["base_pair_location"] = np.arange(400) * 50_000 + 1
-    frame["chromosome"] = "1"
-    q = np.ones(400)
-    q[[10, 11, 13, 200, 201, 390]] = 0.01
-    counts = count_variants(frame.assign(gwas_q_value=q), "gwas_")
-    assert (counts.fdr, counts.regions) == (6, 3)
-    loose = count_variants(frame.assign(gwas_q_value=q, base_pair_location=0), "gwas_")
-    assert loose.regions == 6
+    assert html.count("Manhattan, mirrored</h4>") == 1
 
 
 def test_without_gwas_and_heldout_samples(tmp_path: Path) -> None:
@@ -178,14 +96,13 @@ def test_without_gwas_and_heldout_samples(tmp_path: Path) -> None:
     rows = tables["variance"]["component"].str.startswith(("heldout", "calibration"))
     tables["variance"].loc[rows, ["estimate", "standard_error", "ci_lower", "ci_upper"]] = np.nan
     del tables["predictions"], tables["history"]
-    text = " ".join(words(tables))
-    assert "No held-out prediction could be scored" in text
-    Page(write_report(tables, {}, tmp_path / "r.html").read_text(encoding="utf-8"))
+    page = Page(write_report(tables, {}, tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert "No held-out prediction could be scored" in " ".join(page.text)
 
 
 def test_from_the_files_of_a_run(tmp_path: Path) -> None:
     tables = fake_tables(["height"], m=300)
-    for name in ("variants", "pairs", "predictions"):
+    for name in ("variants", "pairs", "ablation", "predictions"):
         write_table(tables[name], tmp_path / name)
     write_table(tables["variance"], tmp_path / "variance", parquet=False, compress=False)
     (tmp_path / "run.json").write_text(json.dumps(fake_run()), encoding="utf-8")
@@ -196,7 +113,30 @@ def test_from_the_files_of_a_run(tmp_path: Path) -> None:
     path = report_folder(tmp_path)
     assert path == tmp_path / "report.html"
     html = path.read_text(encoding="utf-8")
-    assert "Training of the networks" in html and "The network predicts better than ridge and lasso" in html
+    assert "Training of the networks" in html and "The network predicts better than ridge, the lasso" in html
+    assert "Pairs: the network adds to the same estimator" in html
+
+
+def test_pairs_are_shown_with_every_doubt(html: str) -> None:
+    text = " ".join(Page(html).text)
+    for column in ("robust", "conditional", "scale", "(power)", "(by prior)", "(0.97)", "joint tagging"):
+        assert column in text
+    assert "joint tagging</b>: both loci are in one LD block" in html
+    assert "No product lasso: 12,497,500 products are more than 20,000." in text
+    assert "weight 0.62" in text and "fold networks alone" in text
+
+
+def test_tables_of_the_first_version_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gp_elm.report.page.DRAWN_TRAITS", 0)
+    tables = fake_tables(["height"], m=300)
+    del tables["ablation"]
+    new = ("robust", "scale", "conditional", "power", "prior", "weighted", "context")
+    for name in ("variants", "pairs"):
+        tables[name] = tables[name].drop(columns=[c for c in tables[name] if any(word in c for word in new)])
+    kept = ~tables["variance"]["component"].str.contains("stack|fold_|kernel|gblup|ablation|scale|structure")
+    tables["variance"] = tables["variance"][kept]
+    page = Page(write_report(tables, {}, tmp_path / "r.html").read_text(encoding="utf-8"))
+    assert not re.search(r"\b(nan|None|NaN)\b", " ".join(page.text))
 
 
 def test_a_folder_without_tables_is_an_error(tmp_path: Path) -> None:

@@ -75,7 +75,16 @@ def test_pairs_by_verdict() -> None:
 def test_prediction_has_a_row_a_trait() -> None:
     ax = plots.prediction(variance_table(["a", "b", "c"]))
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b", "c"]
-    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["network", "ridge", "lasso"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        "network", "ridge", "lasso", "GBLUP + K∘K", "heredity kernel", "stack",
+    ]  # fmt: skip
+
+
+def test_many_traits_share_a_line_and_keep_their_height() -> None:
+    ax = plots.prediction(variance_table([f"t{k}" for k in range(19)]))
+    heights = drawn(ax)[:, 1]
+    assert set(heights) == set(range(19))
+    assert len(drawn(ax)) == 19 * 6 and ax.figure.get_figheight() < 8
 
 
 def test_variance_components_are_shares_of_the_phenotypic_variance() -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gp_elm.elm.calibration import calibrate
 from gp_elm.elm.pair_table import PairAnalysis
+from gp_elm.elm.scale import ScaleCheck
 from gp_elm.elm.study import MOST_WEIGHT, Floats
 from gp_elm.elm.variance import (
     Estimate,
@@ -17,79 +18,113 @@ from gp_elm.elm.variance import (
     sum_of_squares_variance,
 )
 
-YARDSTICKS = ("ridge", "lasso")
 
+def variance_frame(
+    pairs: PairAnalysis, scale: ScaleCheck, genetic: pd.DataFrame, ratios: dict[str, Floats]
+) -> pd.DataFrame:
+    """The rows of the variance table.
 
-def variance_frame(pairs: PairAnalysis) -> pd.DataFrame:
-    """One row a trait and component; see ``docs/reference/tables.md``."""
+    Parameters
+    ----------
+    pairs : PairAnalysis
+        Networks, effects and pairs.
+    scale : ScaleCheck
+        What a monotone change of the traits' scale gives.
+    genetic : pandas.DataFrame
+        Rows of the genetic variance components, which the networks have no part in.
+    ratios : dict of str to (T,) float
+        From :func:`gp_elm.elm.ablation.variance_ratios`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trait and component; see ``docs/reference/tables.md``.
+    """
     networks = pairs.networks
     rows: list[dict[str, object]] = []
     discovery_groups = networks.split.groups[networks.discovery]
-    heldout_groups = networks.split.groups[networks.heldout]
     out_of_fold = GroupBootstrap(discovery_groups, seed=networks.seed)
-    held = GroupBootstrap(heldout_groups, seed=networks.seed)
+    held = _Heldout(pairs) if networks.heldout.size else None
     residual = networks.fitted.residual
-    predictions = {name: networks.heldout_prediction(name) for name in ("network", *YARDSTICKS)}
     unit = "whole groups" if np.unique(discovery_groups).size < discovery_groups.size else "samples"
-    check = pairs.analysis.marginal.population_check
+    marginal, structure = pairs.analysis.marginal, pairs.analysis.structure
     singles = np.unique(networks.blocks).size == networks.blocks.size
+    by_trait = dict(list(genetic.groupby("trait", sort=False)))
 
     for t, trait in enumerate(networks.traits):
-
-        def add(component: str, e: Estimate, trait: str = trait) -> None:
-            rows.append({"trait": trait, "component": component, **_row(e)})
-
+        found: dict[str, Estimate] = {}
         y = residual[:, t]
-        add("phenotypic_variance", _plain(float(np.nanvar(y)), "trait less covariates, discovery samples"))
-        if networks.heldout.size:
-            for component, e in _prediction_rows(
-                networks.heldout_residual[:, t], predictions, t, held, unit
-            ).items():
-                add(component, e)
+        found["phenotypic_variance"] = _plain(float(np.nanvar(y)), "trait less covariates, discovery samples")
+        if held is not None:
+            found |= held.rows(t, unit)
         method = f"2 Cov(y, f) - Var(f) out of fold, bootstrap over {unit}"
         f = networks.fitted.out_of_fold["network"][:, t]
-        add("captured_genetic_variance", out_of_fold.estimate(captured_variance(y, f, out_of_fold), method))
+        found["captured_genetic_variance"] = out_of_fold.estimate(
+            captured_variance(y, f, out_of_fold), method
+        )
         rest, interaction = pairs.non_additive.discovery[:, t], pairs.model.interaction[:, t]
         captured = captured_variance(rest, interaction, out_of_fold)
-        add("captured_non_additive_variance", out_of_fold.estimate(captured, method))
-        if singles:
-            for component, e in _sums_of_squares(pairs, t).items():
-                add(component, e)
-        for component, value in _weights(pairs, t).items():
-            add(
-                component,
-                _plain(value, f"mean over folds, each fitted on the others, from 0 to {MOST_WEIGHT:g}"),
-            )
-        if networks.heldout.size:
-            part = (
-                pairs.heldout.interaction[:, t]
-                if pairs.heldout is not None
-                else np.zeros(networks.heldout.size)
-            )
-            whole = predictions["network"][:, t]
-            found = calibrate(networks.heldout_residual[:, t], whole - part, part, heldout_groups)
-            for component, e in found.items():
-                add(component, e)
-        add(
-            "population_check",
-            _plain(float(check[t]), "mean z2 of cohort less population effects of the network"),
-        )
+        found["captured_non_additive_variance"] = out_of_fold.estimate(captured, method)
+        rows += [{"trait": trait, "component": c, **_row(e)} for c, e in found.items()]
+        if trait in by_trait:
+            rows += [{str(c): v for c, v in row.items()} for row in by_trait[trait].to_dict("records")]
+        found = _sums_of_squares(pairs, t) if singles else {}
+        found |= {
+            "specific_share": scale.specific_share[t],
+            "scale_link_r2": scale.link_gain[t],
+            "scale_tukey": scale.tukey[t],
+        }
+        method = f"mean over folds, each fitted on the others, from 0 to {MOST_WEIGHT:g}"
+        found |= {component: _plain(value, method) for component, value in _weights(pairs, t).items()}
+        for predictor, ratio in ratios.items():
+            method = f"network over {predictor.replace('_', ' ')}, listed pairs"
+            found[f"ablation_variance_ratio_{predictor}"] = _plain(float(ratio[t]), method)
+        for name, weight in networks.stack[t].items():
+            found[f"stack_weight_{name}"] = _plain(weight, "non-negative least squares out of fold")
+        if held is not None:
+            found |= held.calibration(t)
+        check = float(marginal.population_check[t])
+        found["population_check"] = _plain(check, "mean z2 of cohort less population effects of the network")
+        if structure is not None and marginal.structured[t]:
+            method = "REML of the trait; effects are generalised least squares with it"
+            found["structure_h"] = _plain(float(structure.h[t]), method)
+        rows += [{"trait": trait, "component": c, **_row(e)} for c, e in found.items()]
     return pd.DataFrame(rows)
 
 
-def _prediction_rows(
-    y: Floats, predictions: dict[str, Floats], t: int, bootstrap: GroupBootstrap, unit: str
-) -> dict[str, Estimate]:
-    method = f"1 - MSE/Var in held-out samples, bootstrap over {unit}"
-    r2 = {name: prediction_r2(y, f[:, t], bootstrap) for name, f in predictions.items()}
-    rows = {f"heldout_r2_{name}": bootstrap.estimate(values, method) for name, values in r2.items()}
-    rows["heldout_r2_difference"] = bootstrap.estimate(
-        r2["network"] - r2["ridge"], f"network less ridge; {method}"
-    )
-    rows["heldout_r2_difference_lasso"] = bootstrap.estimate(
-        r2["network"] - r2["lasso"], f"network less lasso; {method}"
-    )
-    return rows
+class _Heldout:
+    """What the held-out samples say of every predictor."""
+
+    def __init__(self, pairs: PairAnalysis) -> None:
+        networks = pairs.networks
+        self._observed = networks.heldout_residual
+        self._groups = networks.split.groups[networks.heldout]
+        self._bootstrap = GroupBootstrap(self._groups, seed=networks.seed)
+        self._predictions = networks.heldout_predictions
+        self._folds = [net.predict(networks.store, networks.heldout) for net in networks.fitted.networks]
+        part = pairs.heldout
+        self._part = np.zeros_like(self._observed) if part is None else part.interaction
+
+    def rows(self, t: int, unit: str) -> dict[str, Estimate]:
+        """r2 of every predictor, and the network's less each other's."""
+        y, bootstrap = self._observed[:, t], self._bootstrap
+        method = f"1 - MSE/Var in held-out samples, bootstrap over {unit}"
+        r2 = {name: prediction_r2(y, f[:, t], bootstrap) for name, f in self._predictions.items()}
+        found = {f"heldout_r2_{name}": bootstrap.estimate(values, method) for name, values in r2.items()}
+        for name in r2:
+            if name != "network":
+                label = "heldout_r2_difference" + ("" if name == "ridge" else f"_{name}")
+                text = f"network less {name.replace('_', ' ')}; {method}"
+                found[label] = bootstrap.estimate(r2["network"] - r2[name], text)
+        for k, f in enumerate(self._folds):
+            values = prediction_r2(y, f[:, t], bootstrap)
+            found[f"heldout_r2_network_fold_{k}"] = bootstrap.estimate(values, method)
+        return found
+
+    def calibration(self, t: int) -> dict[str, Estimate]:
+        """Slopes of the trait on the two parts of the network's prediction."""
+        part, whole = self._part[:, t], self._predictions["network"][:, t]
+        return calibrate(self._observed[:, t], whole - part, part, self._groups)
 
 
 def _weights(pairs: PairAnalysis, t: int) -> dict[str, float]:
@@ -110,19 +145,19 @@ def _sums_of_squares(pairs: PairAnalysis, t: int) -> dict[str, Estimate]:
     variance = sd**2
     if study.center.size < n:
         effects = analysis.marginal
-        out["additive_variance"] = sum_of_squares_variance(
+        out["additive_variance_debiased"] = sum_of_squares_variance(
             effects.beta[:, t], effects.standard_error[:, t], variance
         )
     if analysis.dominance is not None and study.center.size < n:
         spread = _dominance_spread(pairs)
         effects = analysis.dominance
-        out["dominance_variance"] = sum_of_squares_variance(
+        out["dominance_variance_debiased"] = sum_of_squares_variance(
             effects.beta[:, t], effects.standard_error[:, t], spread
         )
     sweeps = pairs.sweeps
     if sweeps is not None and pairs.n_pairs < n and sweeps["elm"][t].top.i.size == sweeps["elm"][t].n_tested:
         top = sweeps["elm"][t].top
-        out["additive_by_additive_variance"] = sum_of_squares_variance(
+        out["additive_by_additive_variance_debiased"] = sum_of_squares_variance(
             top.beta, top.standard_error, variance[top.i] * variance[top.j]
         )
     return out

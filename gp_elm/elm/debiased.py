@@ -34,6 +34,8 @@ class Effects:
         `network_weight` of each fold.
     population_check : (T,) float
         Mean z^2 of the network's effects in the cohort less those in the population; near 1 in an unstructured cohort.
+    structured : (T,) bool
+        Whether the regression was a generalised one (:class:`gp_elm.elm.structured.Structure`).
     """
 
     beta: Floats
@@ -41,6 +43,19 @@ class Effects:
     df: Floats
     weights: Floats
     population_check: Floats
+    structured: NDArray[np.bool_]
+
+    def replaced(self, other: Effects) -> Effects:
+        """These effects, with those of another set for the traits that are structured there."""
+        at = other.structured
+        return Effects(
+            np.where(at, other.beta, self.beta),
+            np.where(at, other.standard_error, self.standard_error),
+            np.where(at, other.df, self.df),
+            np.where(at, other.weights, self.weights),
+            self.population_check,
+            self.structured | at,
+        )
 
 
 def centred_reader(read: ReadDosage, center: Floats) -> ReadBlock:
@@ -55,7 +70,7 @@ def centred_reader(read: ReadDosage, center: Floats) -> ReadBlock:
     return block
 
 
-class _BlockParts:
+class BlockParts:
     """The last few blocks' out-of-fold predictions; variants of a block mostly stand together."""
 
     def __init__(self, population: QuadraticPopulation) -> None:
@@ -121,7 +136,7 @@ def marginal_effects(
     beta, error, df = (np.full((m, n_traits), np.nan) for _ in range(3))
     squares, tested = np.zeros(n_traits), np.zeros(n_traits)
     scan = dominance_block if dominance else scan_block
-    parts = _BlockParts(population) if isinstance(population, QuadraticPopulation) else None
+    parts = BlockParts(population) if isinstance(population, QuadraticPopulation) else None
     sampled = unweighted = None
     if isinstance(population, SampledPopulation):
         sampled = population.marginal(weights * study.fold_shares(), centred_reader(read, study.center))
@@ -145,7 +160,7 @@ def marginal_effects(
             rest = scan(raw[:, here], measured_prediction - part, study.covariates)
             z2[here] = _squared_z(rest.beta, rest.standard_error)
         if sampled is not None and unweighted is not None:
-            indicator = _dominance_indicator(raw) if dominance else None
+            indicator = dominance_indicator(raw) if dominance else None
             theta, variance = sampled.block(start, stop, dominance=indicator)
             beta[start:stop] += theta
             error[start:stop] = np.sqrt(error[start:stop] ** 2 + variance)
@@ -158,7 +173,7 @@ def marginal_effects(
             advance(stop - start)
     with np.errstate(invalid="ignore"):
         check = squares / np.where(tested > 0, tested, np.nan)
-    return Effects(beta, error, df, weights, check)
+    return Effects(beta, error, df, weights, check, np.zeros(n_traits, bool))
 
 
 def _squared_z(beta: Floats, error: Floats) -> Floats:
@@ -166,7 +181,7 @@ def _squared_z(beta: Floats, error: Floats) -> Floats:
         return (beta / error) ** 2
 
 
-def _dominance_indicator(raw: NDArray[np.int8]) -> NDArray[np.float32]:
+def dominance_indicator(raw: NDArray[np.int8]) -> NDArray[np.float32]:
     """[g = 1] less its regression on g over the called genotypes, missing as 0, (n, b)."""
     called = raw >= 0
     count = np.maximum(called.sum(0), 1)

@@ -12,11 +12,13 @@ import numpy as np
 import xarray as xr
 
 from gp_elm.association.inflation import neg_log_10_p, p_value
+from gp_elm.association.mixed import MOST_SAMPLES
 from gp_elm.elm.debiased import Effects, Population, centred_reader, marginal_effects
 from gp_elm.elm.fit import Networks
 from gp_elm.elm.quadratic import QuadraticPopulation
 from gp_elm.elm.sampled import SampledPopulation, population_size
 from gp_elm.elm.sensitivity import Sensitivities
+from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
 from gp_elm.io.columns import STRUCTURED
@@ -24,6 +26,8 @@ from gp_elm.results import Result
 
 logger = logging.getLogger(__name__)
 
+CHECK_ERRORS = 4.0
+"""Standard errors by which a population check must exceed 1."""
 MOST_DRAWN = 1_000_000
 MOST_OPERATIONS = 4e12
 """Floating-point operations that evaluating the networks on the drawn population may take."""
@@ -86,14 +90,53 @@ class Analysis:
         )
 
     @cached_property
-    def marginal(self) -> Effects:
-        """Debiased marginal effects."""
+    def ordinary(self) -> Effects:
+        """Marginal effects by ordinary least squares, with the population check."""
         return self._effects(dominance=False)
+
+    @cached_property
+    def structure(self) -> Structure | None:
+        """Generalised least squares of the traits whose population check fails; None where none does."""
+        study, at = self.study, np.array(self.structured())
+        if not at.any():
+            return None
+        if study.rows.size > MOST_SAMPLES:
+            logger.warning(
+                "the cohort is structured, and its %d samples are more than the %d of which the relatedness is "
+                "held: effects are those of ordinary least squares; add principal components as covariates",
+                study.rows.size, MOST_SAMPLES,
+            )  # fmt: skip
+            return None
+        return Structure(
+            self.networks.store,
+            study.rows,
+            self.networks.cohort["variant_contig"].values.astype(np.int64),
+            np.where(at, study.traits, np.nan),
+            study.covariates,
+            blocks=study.blocks,
+        )
+
+    @cached_property
+    def marginal(self) -> Effects:
+        """Debiased marginal effects; generalised least squares where the cohort is structured."""
+        return self._generalised(self.ordinary, dominance=False)
 
     @cached_property
     def dominance(self) -> Effects | None:
         """Debiased dominance deviations; None where no variant is diploid."""
-        return self._effects(dominance=True) if (self.study.ploidy > 1).any() else None
+        if not (self.study.ploidy > 1).any():
+            return None
+        return self._generalised(self._effects(dominance=True), dominance=True)
+
+    def _generalised(self, ordinary: Effects, *, dominance: bool) -> Effects:
+        if self.structure is None:
+            return ordinary
+        fitted = self.networks.fitted
+        generalised = self.structure.marginal(
+            self.study, self.population, fitted.out_of_fold["network"], fitted.residual, self.networks.read,
+            dominance=dominance,
+        )  # fmt: skip
+        return ordinary.replaced(generalised)
 
     def _effects(self, *, dominance: bool) -> Effects:
         fitted = self.networks.fitted
@@ -108,8 +151,22 @@ class Analysis:
         return Sensitivities(self.study, self.networks.fitted.networks)
 
     def structured(self) -> list[bool]:
-        """Whether the cohort looks structured, by trait (the population check)."""
-        return [bool(c > STRUCTURED) for c in self.marginal.population_check]
+        """Whether the cohort looks structured, by trait.
+
+        By the population check, a mean of as many z^2 as there are variants, whose own error counts where they are
+        few; it can say nothing where variants without a map fall mostly into one block, which is what structure makes
+        of them: such a cohort counts as structured.
+        """
+        limit = max(STRUCTURED, 1 + CHECK_ERRORS * np.sqrt(2 / self.study.center.size))
+        return [bool(c > limit) or self._one_block for c in self.ordinary.population_check]
+
+    @cached_property
+    def _one_block(self) -> bool:
+        unplaced = not self.networks.cohort["variant_position"].values.any()
+        one_contig = np.unique(self.networks.cohort["variant_contig"].values).size == 1
+        return bool(
+            unplaced and one_contig and 2 * np.bincount(self.study.blocks).max() > self.study.blocks.size
+        )
 
     def effects(self) -> ElmEffects:
         """Variants x traits."""

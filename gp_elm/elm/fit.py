@@ -20,6 +20,8 @@ from gp_elm.genotypes.ld import ld_blocks
 from gp_elm.genotypes.splits import Split, check_split, split_cohort
 from gp_elm.models.crossfit import CrossFit, cross_fit_networks
 from gp_elm.models.options import TrainingOptions
+from gp_elm.models.yardsticks import Yardsticks, cross_fit_yardsticks
+from gp_elm.predictors.stacking import stack_weights
 from gp_elm.schema import check_cohort
 from gp_elm.streaming.store import Store, ensure_store
 
@@ -46,6 +48,10 @@ class Networks:
         LD block of each variant.
     ld_threshold : float
         r^2 that joins two variants to a block.
+    directory : Path
+        Where the store and the finished folds are kept.
+    progress : bool or None
+        Whether to draw progress; None draws it on a terminal.
     """
 
     cohort: xr.Dataset
@@ -55,6 +61,8 @@ class Networks:
     seed: int
     blocks: NDArray[np.int64]
     ld_threshold: float
+    directory: Path
+    progress: bool | None = None
     _folder: object = field(default=None, repr=False)
 
     @property
@@ -101,6 +109,54 @@ class Networks:
     def heldout_prediction(self, predictor: str = "network") -> Floats:
         """Mean prediction of the folds' fits for the held-out samples, (n_heldout, T), covariates taken out."""
         return self.fitted.predict(self.store, self.heldout, predictor=predictor)
+
+    @cached_property
+    def yardsticks(self) -> Yardsticks:
+        """Kernels and the product lasso on the same folds; fitted, or taken from where they are kept."""
+        by_id = _by_id(self.cohort, self.discovery)
+        rows = self.discovery[by_id]
+        found = cross_fit_yardsticks(
+            self.store,
+            rows,
+            self.cohort["sample_phenotype"].values[rows],
+            covariates_of(self.cohort, rows),
+            self.split.fold[rows].astype(np.int64),
+            self.split.groups[rows],
+            self.fitted,
+            seed=self.seed,
+            directory=self.directory / "folds",
+            progress=self.progress,
+        )
+        back = np.argsort(by_id)
+        return replace(found, out_of_fold={name: f[back] for name, f in found.out_of_fold.items()})
+
+    @cached_property
+    def out_of_fold(self) -> dict[str, Floats]:
+        """Out-of-fold predictions of the discovery samples by every predictor, (n, T) each."""
+        return self.fitted.out_of_fold | self.yardsticks.out_of_fold
+
+    @cached_property
+    def stack(self) -> list[dict[str, float]]:
+        """Weight of every predictor in the stack of each trait, by non-negative least squares out of fold."""
+        names = list(self.out_of_fold)
+        found = []
+        for t in range(len(self.traits)):
+            columns = np.column_stack([self.out_of_fold[name][:, t] for name in names])
+            _, weights = stack_weights(self.fitted.residual[:, t], columns, self.study.folds)
+            found.append(dict(zip(names, weights.tolist(), strict=True)))
+        return found
+
+    @cached_property
+    def heldout_predictions(self) -> dict[str, Floats]:
+        """Predictions of the held-out samples by every predictor and by their stack, (n_heldout, T) each."""
+        found = {name: self.heldout_prediction(name) for name in self.fitted.out_of_fold}
+        for name in self.yardsticks.names:
+            found[name] = self.yardsticks.predict(self.store, self.heldout, name)
+        stacked = [
+            sum(weight * found[name][:, t] for name, weight in weights.items())
+            for t, weights in enumerate(self.stack)
+        ]
+        return found | {"stacked": np.column_stack(stacked)}
 
     def split_frame(self) -> pd.DataFrame:
         """Sets and folds by sample."""
@@ -196,7 +252,7 @@ def cross_fit(
     _, center, _ = store.moments(discovery)
     blocks, threshold = cohort_blocks(cohort, discovery, center, seed=seed)
     # Batches are drawn by place: in the order of the ids, the order of the file changes nothing.
-    by_id = np.argsort(cohort["sample_id"].values[discovery].astype(str), kind="stable")
+    by_id = _by_id(cohort, discovery)
     ordered = discovery[by_id]
     fitted = cross_fit_networks(
         store,
@@ -217,4 +273,8 @@ def cross_fit(
         residual=fitted.residual[back],
         folds=fitted.folds[back],
     )
-    return Networks(cohort, split, store, fitted, seed, blocks, threshold, holder)
+    return Networks(cohort, split, store, fitted, seed, blocks, threshold, folder, progress, holder)
+
+
+def _by_id(cohort: xr.Dataset, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.argsort(cohort["sample_id"].values[samples].astype(str), kind="stable")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from gp_elm.genotypes.ld import ReadBlock
 from gp_elm.kernels.topk import TopK
 
 Ints = NDArray[np.int64]
+Epistasis = PopulationEpistasis | SampledEpistasis
+Weigh = Callable[..., Floats]
+"""As :func:`gp_elm.elm.study.network_weights`."""
 KEPT_BLOCKS = 32
 """Responses of blocks that are kept for the next trait."""
 KINDS = ("interaction", "interaction_residual", "elm")
@@ -41,9 +45,10 @@ class PairModel:
         Non-additive part of the out-of-fold prediction.
     weights : (folds, T) float
         `network_weight` of each fold.
-    epistasis, heldout_epistasis : PopulationEpistasis or SampledEpistasis
-        Epistatic effects in the population of the networks, each with its weight and its fold's share of the samples;
-        and of the folds' mean network with the mean weight, which predicts the held-out samples.
+    read_block : callable
+        Centred dosages of the discovery samples.
+    weigh : callable
+        How the networks are weighted.
     """
 
     study: Study
@@ -51,39 +56,67 @@ class PairModel:
     rest: Floats
     interaction: Floats
     weights: Floats
-    epistasis: PopulationEpistasis | SampledEpistasis
-    heldout_epistasis: PopulationEpistasis | SampledEpistasis
+    read_block: ReadBlock
+    weigh: Weigh
     _kept: dict[int, Floats] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def build(cls, study: Study, population: Population, rest: Floats, read_block: ReadBlock) -> PairModel:
-        """Fit the weights, and gather the population effects of the weighted networks.
-
-        Parameters
-        ----------
-        study, population, rest
-            As the attributes.
-        read_block : callable
-            Centred dosages of the discovery samples.
-        """
+    def build(
+        cls,
+        study: Study,
+        population: Population,
+        rest: Floats,
+        read_block: ReadBlock,
+        *,
+        weigh: Weigh = network_weights,
+    ) -> PairModel:
+        """Fit the weights; arguments as the attributes."""
         interaction = population.interaction()
-        weights = network_weights(rest, interaction, study.folds, noise=population.noise)
-        shared = weights * study.fold_shares()
-        mean = np.repeat(weights.mean(0)[None] / study.n_folds, study.n_folds, axis=0)
-        if isinstance(population, QuadraticPopulation):
-            effects = (population.epistasis(shared), population.epistasis(mean))
-            return cls(study, population, rest, interaction, weights, *effects)
-        drawn = (population.epistasis(shared, read_block), population.epistasis(mean, read_block))
-        return cls(study, population, rest, interaction, weights, *drawn)
+        weights = weigh(rest, interaction, study.folds, noise=population.noise)
+        return cls(study, population, rest, interaction, weights, read_block, weigh)
 
-    @property
+    def with_rest(self, rest: Floats) -> PairModel:
+        """The same networks and another rest of the trait, (n, T), which gives them weights of its own."""
+        weights = self.weigh(rest, self.interaction, self.study.folds, noise=self.population.noise)
+        return replace(self, rest=rest, weights=weights)
+
+    @cached_property
+    def epistasis(self) -> Epistasis:
+        """Effects in the population of the networks, each with its weight and its fold's share of the samples."""
+        return self._epistasis(self.weights * self.study.fold_shares())
+
+    @cached_property
+    def heldout_epistasis(self) -> Epistasis:
+        """The same of the folds' mean network with the mean weight, which predicts the held-out samples."""
+        n_folds = self.study.n_folds
+        return self._epistasis(np.repeat(self.weights.mean(0)[None] / n_folds, n_folds, axis=0))
+
+    def _epistasis(self, weights: Floats) -> Epistasis:
+        if isinstance(self.population, QuadraticPopulation):
+            return self.population.epistasis(weights)
+        return self.population.epistasis(weights, self.read_block)
+
+    @cached_property
     def response(self) -> Floats:
         """What the debiased test regresses: the rest of the trait less the weighted prediction, (n, T)."""
         return self.rest - self.weights[self.study.folds] * self.interaction
 
-    def responses(self) -> Floats:
-        """Columns of the sweep: the traits, their rests, the debiased responses, (n, 3 T)."""
-        return np.hstack([self.study.traits, self.rest, self.response])
+    def responses(self, kinds: Sequence[str] = KINDS) -> Floats:
+        """Columns of the sweep, (n, len(kinds) T): the traits, their rests, the debiased responses."""
+        of = {"interaction": self.study.traits, "interaction_residual": self.rest, "elm": self.response}
+        return np.hstack([of[kind] for kind in kinds])
+
+    def response_labels(self, i: Ints, j: Ints) -> Ints:
+        """Whose response the debiased test of each pair takes, (P,): a block's of its inner pairs, or -1."""
+        blocks = self.study.blocks
+        labels = np.where(blocks[i] == blocks[j], blocks[i], -1)
+        without = [b for b in np.unique(labels).tolist() if b >= 0 and not self.has_own_response(b)]
+        labels[np.isin(labels, without)] = -1
+        return labels
+
+    def labelled_response(self, label: int) -> Floats:
+        """Response of a label, (n, T)."""
+        return self.response if label < 0 else self.block_response(label)
 
     def has_own_response(self, block: int) -> bool:
         """Whether the pairs inside a block need a response of their own."""
@@ -109,9 +142,11 @@ def sweep_pairs(
     read_block: ReadBlock,
     *,
     top: int,
+    debiased_top: int | None = None,
+    kinds: Sequence[str] = KINDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[ColumnSweep]]:
-    """Test every pair in the three ways.
+    """Test every pair in the three ways, or some of them.
 
     Parameters
     ----------
@@ -121,30 +156,39 @@ def sweep_pairs(
         Centred dosages of the discovery samples, missing as 0.
     top : int
         Strongest pairs to keep for each trait and test.
+    debiased_top : int, optional
+        The same for the debiased test, where it is another number.
+    kinds : sequence of str
+        Which of :data:`KINDS`.
     progress : callable, optional
         Told of pairs done and pairs in all.
 
     Returns
     -------
     dict of str to list of ColumnSweep
-        One list for each of :data:`KINDS`, one entry a trait.
+        One list for each kind, one entry a trait.
     """
     study = model.study
     n_traits, m = study.traits.shape[1], study.center.size
-    debiased = list(range(2 * n_traits, 3 * n_traits))
-    extra = _relative_noise(model)
+    is_debiased = np.repeat([kind == "elm" for kind in kinds], n_traits)
+    own_top = top if debiased_top is None else debiased_top
+    debiased = np.flatnonzero(is_debiased).tolist()
+    noise = np.tile(relative_noise(model), len(kinds))
     swept = pair_sweep(
         read_block,
         m,
-        model.responses(),
+        model.responses(kinds),
         study.covariates,
-        top=top,
-        shift=model.epistasis.tile,
+        top=np.where(is_debiased, own_top, top).tolist(),
+        shift=model.epistasis.tile if debiased else None,
         shift_columns=debiased,
-        variance_factor=np.r_[np.ones(2 * n_traits), 1.0 + extra],
+        variance_factor=np.where(is_debiased, 1.0 + noise, 1.0).tolist(),
         progress=progress,
     )
-    found = {kind: swept[k * n_traits : (k + 1) * n_traits] for k, kind in enumerate(KINDS)}
+    found = {kind: swept[k * n_traits : (k + 1) * n_traits] for k, kind in enumerate(kinds)}
+    if not debiased:
+        return found
+    parts: list[list[tuple[ColumnSweep, Ints]]] = [[] for _ in range(n_traits)]
     for block, members in _large_blocks(study.blocks):
         if not model.has_own_response(block):
             continue
@@ -152,12 +196,17 @@ def sweep_pairs(
         def read_inside(start: int, stop: int, members: Ints = members) -> NDArray[np.float32]:
             return _columns(read_block, members[start:stop])
 
-        inside = pair_sweep(read_inside, members.size, model.block_response(block), study.covariates, top=top)
-        found["elm"] = [merge_sweeps(a, b, members, top) for a, b in zip(found["elm"], inside, strict=True)]
+        response = model.block_response(block)
+        inside = pair_sweep(read_inside, members.size, response, study.covariates, top=own_top)
+        for part, sweep in zip(parts, inside, strict=True):
+            part.append((sweep, members))
+    found["elm"] = [
+        merge_sweeps(sweep, part, own_top) for sweep, part in zip(found["elm"], parts, strict=True)
+    ]
     return found
 
 
-def _relative_noise(model: PairModel) -> Floats:
+def relative_noise(model: PairModel) -> Floats:
     """Var(score_f)/N_P relative to the squared error of the regression, (T,); 0 where the population is exact."""
     if not isinstance(model.epistasis, SampledEpistasis):
         return np.zeros(model.rest.shape[1])
@@ -179,39 +228,46 @@ def _columns(read_block: ReadBlock, variants: Ints) -> NDArray[np.float32]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def merge_sweeps(whole: ColumnSweep, part: ColumnSweep, members: Ints, top: int) -> ColumnSweep:
-    """Add the pairs of a sweep over some variants to a sweep over all that left them out.
+def merge_sweeps(whole: ColumnSweep, parts: Sequence[tuple[ColumnSweep, Ints]], top: int) -> ColumnSweep:
+    """Add the pairs of sweeps over some variants each to a sweep over all that left them out.
 
     Parameters
     ----------
-    whole, part : ColumnSweep
-        The two sweeps; no pair is in both.
-    members : (b,) int
-        Which variants the part's are.
+    whole : ColumnSweep
+        The sweep over all.
+    parts : sequence of (ColumnSweep, (b,) int)
+        The others, and which variants theirs are; no pair is in two sweeps.
     top : int
         Strongest pairs to keep.
     """
     strongest = TopK(top)
     strongest.offer(whole.top.i, whole.top.j, whole.top.beta, whole.top.standard_error)
-    strongest.offer(members[part.top.i], members[part.top.j], part.top.beta, part.top.standard_error)
-    a, b = whole.variants, part.variants
+    a = whole.variants
     total, partner = a.sum_z2.copy(), a.partner.copy()
     beta, error = a.beta.copy(), a.standard_error.copy()
-    total[members] += b.sum_z2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        old = np.nan_to_num(np.abs(beta[members] / error[members]), nan=-1.0)
-        new = np.nan_to_num(np.abs(b.beta / b.standard_error), nan=-1.0)
-    better = new > old
-    at = members[better]
-    partner[at], beta[at], error[at] = members[b.partner[better]], b.beta[better], b.standard_error[better]
+    for part, members in parts:
+        strongest.offer(members[part.top.i], members[part.top.j], part.top.beta, part.top.standard_error)
+        b = part.variants
+        total[members] += b.sum_z2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            old = np.nan_to_num(np.abs(beta[members] / error[members]), nan=-1.0)
+            new = np.nan_to_num(np.abs(b.beta / b.standard_error), nan=-1.0)
+        better = new > old
+        at = members[better]
+        partner[at], beta[at], error[at] = (
+            members[b.partner[better]],
+            b.beta[better],
+            b.standard_error[better],
+        )
+    sweeps = [part for part, _ in parts]
     return replace(
         whole,
         top=TopPairs(*strongest.result()),
         variants=VariantPairs(total, partner, beta, error),
-        histogram=whole.histogram + part.histogram,
-        n_tested=whole.n_tested + part.n_tested,
+        histogram=whole.histogram + np.sum([s.histogram for s in sweeps], axis=0, dtype=np.int64),
+        n_tested=whole.n_tested + sum(s.n_tested for s in sweeps),
         # The whole counted these as degenerate only where they really were.
         n_excluded=whole.n_excluded,
-        sum_z2=whole.sum_z2 + part.sum_z2,
-        n_nominal=whole.n_nominal + part.n_nominal,
+        sum_z2=whole.sum_z2 + sum(s.sum_z2 for s in sweeps),
+        n_nominal=whole.n_nominal + sum(s.n_nominal for s in sweeps),
     )

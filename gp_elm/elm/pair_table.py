@@ -5,28 +5,39 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gp_elm.association.inflation import p_value
+from gp_elm.association.conditional import Neighbourhoods
 from gp_elm.association.sweep_summary import ColumnSweep
+from gp_elm.elm.ablation import ablation_frame, variance_ratios
 from gp_elm.elm.additive import NonAdditive, take_out_additive
+from gp_elm.elm.debiased import Population
 from gp_elm.elm.effects import Analysis
-from gp_elm.elm.pair_evidence import KINDS, PairModel, sweep_pairs
-from gp_elm.elm.pair_fits import HeldoutPairs, PairEffects, fit_pairs, sweep_q_values
+from gp_elm.elm.pair_candidates import Candidates, choose_candidates, partner_rows
+from gp_elm.elm.pair_effects import Ints
+from gp_elm.elm.pair_evidence import PairModel, Weigh, sweep_pairs
+from gp_elm.elm.pair_fits import HeldoutPairs, Sidelights
+from gp_elm.elm.pair_rows import trait_rows
+from gp_elm.elm.prior import HeredityPrior
+from gp_elm.elm.prior_exponent import choose_exponent
+from gp_elm.elm.prior_strength import locus_strength
 from gp_elm.elm.reading import DosageReader, covariates_of
-from gp_elm.elm.study import Floats
+from gp_elm.elm.scale import ScaleCheck
+from gp_elm.elm.structured import Structure
+from gp_elm.elm.study import Floats, network_weights
 from gp_elm.errors import OptionError
+from gp_elm.models.yardsticks import Yardsticks
 
 logger = logging.getLogger(__name__)
-Ints = NDArray[np.int64]
 FEW = 20_000
-"""Pairs of which the sweep keeps every one."""
-SCREENED = 100
-"""Pairs of the plug-in screen that are listed for each trait."""
+"""Pairs of which the sweep keeps every one; as many are kept of the debiased test at the least."""
+MOST_KEPT, KEPT = 100_000, 2_000_000
+"""Pairs that the debiased sweep keeps of a trait, and of all traits: the prior ranks these."""
+PRIORS = ("heredity", "none")
 
 
 @dataclass(frozen=True)
@@ -41,21 +52,24 @@ class PairOptions:
         Pairs listed for each trait and test.
     max_ld : float
         Pairs with a larger r^2 stand in a table of their own.
+    prior : str
+        ``heredity``: a second ranking by p-values weighted with the loci's main effects; ``none``.
     """
 
     max_exhaustive_pairs: int = 100_000_000
     top_pairs: int = 500
     max_ld: float = 0.1
+    prior: str = "heredity"
 
     def __post_init__(self) -> None:
         if self.top_pairs < 1:
             raise OptionError(f"--top-pairs {self.top_pairs} lists nothing; give at least 1")
-        if self.max_exhaustive_pairs < 0:
-            raise OptionError(
-                f"--max-exhaustive-pairs {self.max_exhaustive_pairs} is negative; give 0 or more"
-            )
+        if (most := self.max_exhaustive_pairs) < 0:
+            raise OptionError(f"--max-exhaustive-pairs {most} is negative; give 0 or more")
         if not 0 < self.max_ld <= 1:
             raise OptionError(f"--max-ld {self.max_ld:g} is no r2; give a number above 0, at most 1")
+        if self.prior not in PRIORS:
+            raise OptionError(f"--prior {self.prior!r} is unknown; choose {' or '.join(PRIORS)}")
 
 
 class PairAnalysis:
@@ -69,55 +83,138 @@ class PairAnalysis:
         Which pairs.
     progress : callable, optional
         Told of pairs done and pairs in all.
+    yardsticks : Yardsticks, optional
+        Predictors that stand in the network's place in :meth:`ablation`.
+    scale : ScaleCheck, optional
+        Monotone links of the traits; pairs are tested on the traits less these too.
     """
 
     def __init__(
-        self, analysis: Analysis, options: PairOptions, *, progress: Callable[[int, int], None] | None = None
+        self,
+        analysis: Analysis,
+        options: PairOptions,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        yardsticks: Yardsticks | None = None,
+        scale: ScaleCheck | None = None,
     ) -> None:
         self.analysis, self.options, self._progress = analysis, options, progress
         self.networks, self.study = analysis.networks, analysis.study
-        m = self.study.center.size
-        self.n_pairs = m * (m - 1) // 2
+        self._scale, self._yardsticks = scale, yardsticks
+        self.n_pairs = self.study.center.size * (self.study.center.size - 1) // 2
+        self._listed: dict[int, Candidates] = {}
 
     @property
     def exhaustive(self) -> bool:
         """Whether every pair is tested."""
         return self.n_pairs <= self.options.max_exhaustive_pairs
 
+    @property
+    def swept(self) -> bool:
+        """Whether all pairs have been tested, or are so few that they can be at once."""
+        return self.exhaustive and ("sweeps" in self.__dict__ or self.n_pairs <= FEW)
+
     @cached_property
     def non_additive(self) -> NonAdditive:
         """Traits less their additive part."""
+        found = self._less_additive(self.networks.fitted.residual)
+        logger.info("additive part of the traits, for the pairs: %s", found.method)
+        return found
+
+    def _less_additive(self, residual: Floats) -> NonAdditive:
         networks = self.networks
-        found = take_out_additive(
+        return take_out_additive(
             self.study,
-            networks.fitted.residual,
+            residual,
             networks.fitted.out_of_fold["lasso"],
             networks.heldout,
             networks.heldout_residual,
             networks.heldout_prediction("lasso"),
         )
-        logger.info("additive part of the traits, for the pairs: %s", found.method)
-        return found
 
     @cached_property
     def model(self) -> PairModel:
         """Responses, weights and population effects."""
         return PairModel.build(
-            self.study, self.analysis.population, self.non_additive.discovery, self.analysis.read_block
+            self.study,
+            self.analysis.population,
+            self.non_additive.discovery,
+            self.analysis.read_block,
+            weigh=self.weigh,
         )
+
+    @property
+    def weigh(self) -> Weigh:
+        """How the network is weighted: in the metric of the generalised least squares where there is one."""
+        structure = self.analysis.structure
+        return network_weights if structure is None else structure.network_weights
 
     @cached_property
     def heldout(self) -> HeldoutPairs | None:
         """The held-out samples, None where there are none."""
+        return self.heldout_of(self.analysis.population)
+
+    def heldout_of(self, population: Population) -> HeldoutPairs | None:
+        """The held-out samples as other predictors see them; None where there are none."""
         networks = self.networks
-        if not networks.heldout.size:
+        rows = networks.heldout
+        if not rows.size:
             return None
         return HeldoutPairs(
-            networks.heldout,
-            DosageReader(networks.cohort, networks.heldout).columns,
-            covariates_of(networks.cohort, networks.heldout),
+            rows,
+            DosageReader(networks.cohort, rows).columns,
+            covariates_of(networks.cohort, rows),
             self.non_additive.heldout,
-            self.analysis.population.heldout_interaction(networks.heldout),
+            population.heldout_interaction(rows),
+            self._heldout_structure,
+        )
+
+    @cached_property
+    def _heldout_structure(self) -> Structure | None:
+        """Relatedness of the held-out samples, with what the discovery samples say of its share."""
+        structure, networks = self.analysis.structure, self.networks
+        if structure is None:
+            return None
+        rows = networks.heldout
+        return Structure(
+            networks.store,
+            rows,
+            networks.cohort["variant_contig"].values,
+            np.where(self.structured, self.non_additive.heldout, np.nan),
+            covariates_of(networks.cohort, rows),
+            blocks=self.study.blocks,
+            h=structure.h,
+        )
+
+    @cached_property
+    def structured(self) -> NDArray[np.bool_]:
+        """Traits whose listed pairs are tested by generalised least squares, (T,)."""
+        if self.analysis.structure is None:
+            return np.zeros(len(self.networks.traits), bool)
+        return np.asarray(self.analysis.marginal.structured, dtype=bool)
+
+    @cached_property
+    def neighbourhoods(self) -> Neighbourhoods:
+        """Variants in LD with each locus."""
+        return Neighbourhoods(self.networks.read.columns, self.study.blocks, self.networks.ld_threshold)
+
+    @cached_property
+    def sidelights(self) -> Sidelights:
+        """What the further tests of listed pairs need."""
+        networks, scale = self.networks, self._scale
+        groups = networks.split.groups[networks.discovery]
+        curved = None
+        if scale is not None:
+            # Less what the link adds to the additive score, and then less the additive part.
+            bend = scale.link - networks.fitted.out_of_fold["lasso"]
+            rest = self._less_additive(networks.fitted.residual - bend).discovery
+            curved = self.model.with_rest(rest)
+        return Sidelights(
+            groups=groups if np.unique(groups).size < groups.size else None,
+            scale=curved,
+            neighbours=cache(self.neighbourhoods),
+            structure=self.analysis.structure,
+            structured=self.structured,
         )
 
     @cached_property
@@ -131,142 +228,73 @@ class PairAnalysis:
             return None
         # All of them where they are few: their squares are summed up to a variance.
         top = max(4 * self.options.top_pairs, 2000, self.n_pairs if self.n_pairs <= FEW else 0)
-        return sweep_pairs(self.model, self.analysis.read_block, top=top, progress=self._progress)
+        kept = max(top, FEW, min(MOST_KEPT, KEPT // len(self.networks.traits)))
+        return sweep_pairs(
+            self.model, self.analysis.read_block, top=top, debiased_top=kept, progress=self._progress
+        )
 
-    def _candidates(self, trait: int) -> tuple[Ints, Ints, list[str]]:
+    @cached_property
+    def prior(self) -> HeredityPrior | None:
+        """Weights of the pairs; None with ``--prior none`` and where not every pair is tested."""
+        if self.options.prior == "none" or self.sweeps is None:
+            return None
+        fitted = self.networks.fitted
+        strength = locus_strength(
+            self.study, fitted.lasso, np.nanstd(fitted.residual, axis=0), self.analysis.read_block
+        )
+        # Structure inflates the sweep's tests: the traits that need generalised least squares say nothing here.
+        sweeps = [self.sweep("elm", t) for t in range(len(self.networks.traits))]
+        exponent = choose_exponent(self.study, strength, sweeps)
+        logger.info("heredity prior: product of the loci's strengths to the power of %g", exponent)
+        return HeredityPrior(strength, self.study.blocks, exponent)
+
+    def sweep(self, kind: str, trait: int) -> ColumnSweep | None:
+        """Sweep behind the table's p-values of a test, None where they come from elsewhere."""
+        if self.sweeps is None or (kind == "elm" and self.structured[trait]):
+            return None
+        return self.sweeps[kind][trait]
+
+    def candidates(self, trait: int) -> Candidates:
         """Pairs to list for a trait, and why each."""
-        lists: dict[str, tuple[Ints, Ints]] = {}
-        if self.sweeps is not None:
-            for kind in KINDS:
-                top = self.sweeps[kind][trait].top
-                lists[kind] = self._unlinked_first(top.i, top.j)
-        sensitivities = self.analysis.sensitivities
-        columns = sensitivities.columns
-        size = SCREENED if self.exhaustive else 4 * self.options.top_pairs
-        i, j = sensitivities.factors(trait).top(size)
-        lists["screen"] = (columns[i], columns[j])
-        m = self.study.center.size
-        why: dict[int, list[str]] = {}
-        for name, (i, j) in lists.items():
-            for key in (i * m + j).tolist():
-                why.setdefault(key, []).append(name)
-        keys = np.fromiter(why, np.int64, len(why))
-        return keys // m, keys % m, [";".join(words) for words in why.values()]
-
-    def _unlinked_first(self, i: Ints, j: Ints) -> tuple[Ints, Ints]:
-        """The strongest pairs of a list: so many of different blocks, and as many within blocks."""
-        n = self.options.top_pairs
-        inside = self.study.blocks[i] == self.study.blocks[j]
-        keep = np.sort(np.r_[np.flatnonzero(~inside)[:n], np.flatnonzero(inside)[:n]])
-        return i[keep], j[keep]
+        if trait not in self._listed:
+            self._listed[trait] = choose_candidates(self, trait)
+        return self._listed[trait]
 
     def trait_frame(self, trait: int) -> pd.DataFrame:
         """Rows of the pairs table for one trait, those in LD among them."""
-        i, j, why = self._candidates(trait)
-        effects = fit_pairs(self.model, trait, i, j, self.networks.read.columns, self.heldout)
-        frame = pd.DataFrame({"trait": self.networks.traits[trait], **self._identity(i, j)})
-        frame["ld_r2"], frame["n"] = effects.ld_r2, effects.n.astype(np.int64)
-        for test in effects.beta:
-            frame[f"{test}_beta"] = effects.beta[test]
-            frame[f"{test}_standard_error"] = effects.standard_error[test]
-            frame[f"{test}_p_value"] = effects.p_value(test)
-        m = self.study.center.size
-        for kind in KINDS:
-            p = frame[f"{kind}_p_value"].to_numpy()
-            if self.sweeps is not None:
-                q, rank = sweep_q_values(self.sweeps[kind][trait], i, j, p, m)
-            else:
-                q, rank = screened_q_values(p, self.n_pairs)
-            frame[f"{kind}_q_value"] = q
-            if kind == "elm":
-                frame["elm_rank"] = pd.array(np.where(rank > 0, rank, 0), dtype="Int64")
-                frame.loc[rank <= 0, "elm_rank"] = pd.NA
-        frame["elm_sensitivity_slope"] = self._slopes(trait, i, j)
-        frame["genotypic_p_value"] = effects.genotypic_p_value
-        if "heldout_elm" in effects.beta:
-            frame["heldout_n"] = pd.array(np.nan_to_num(effects.heldout_n).astype(np.int64), dtype="Int64")
-            frame["verdict"] = effects.verdict()
-        frame["selected_by"] = why
-        frame["flags"] = self._flags(trait, effects)
-        return frame
+        return trait_rows(self, trait, self.candidates(trait))
 
-    def _slopes(self, trait: int, i: Ints, j: Ints) -> Floats:
-        columns = self.analysis.sensitivities.columns
-        at_i, at_j = np.searchsorted(columns, i), np.searchsorted(columns, j)
-        at_i, at_j = np.minimum(at_i, columns.size - 1), np.minimum(at_j, columns.size - 1)
-        known = (columns[at_i] == i) & (columns[at_j] == j)
-        # A variant that no network reads has a sensitivity of its own that does not vary: slope 0.
-        out = np.zeros(i.size)
-        out[known] = self.analysis.sensitivities.factors(trait).slopes(at_i[known], at_j[known])
-        return out
-
-    def _flags(self, trait: int, effects: PairEffects) -> list[str | None]:
-        population = self.analysis.structured()[trait]
-        flags = []
-        for ld, rare in zip(effects.ld_r2, effects.rare, strict=True):
-            words = ["ld"] if ld > self.options.max_ld else []
-            words += ["population"] if population else []
-            words += ["rare"] if rare else []
-            flags.append(";".join(words) or None)
-        return flags
-
-    def _identity(self, i: Ints, j: Ints) -> dict[str, object]:
-        cohort = self.networks.cohort
-        contig = cohort["contig_id"].values[cohort["variant_contig"].values]
-        position = cohort["variant_position"].values
-        out: dict[str, object] = {}
-        for k, at in ((1, i), (2, j)):
-            out |= {
-                f"variant_id_{k}": cohort["variant_id"].values[at],
-                f"chromosome_{k}": contig[at],
-                f"base_pair_location_{k}": position[at].astype(np.int64),
-                f"effect_allele_{k}": cohort["variant_effect_allele"].values[at],
-                f"other_allele_{k}": cohort["variant_other_allele"].values[at],
-            }
-        near = (contig[i] == contig[j]) & (position[i] > 0) & (position[j] > 0)
-        distance = pd.array(np.abs(position[i].astype(np.int64) - position[j]), dtype="Int64")
-        distance[~near] = pd.NA
-        return out | {"distance": distance}
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        return pd.concat([self.trait_frame(t) for t in range(len(self.networks.traits))], ignore_index=True)
 
     def frame(self) -> pd.DataFrame:
         """Rows of all traits."""
-        return pd.concat([self.trait_frame(t) for t in range(len(self.networks.traits))], ignore_index=True)
+        return self._frame
+
+    def listed(self, i: Ints, j: Ints) -> pd.DataFrame:
+        """Rows of given pairs (P,) for all traits, in the columns of the pairs table.
+
+        Where all pairs have not been swept yet, and are not few, they are not swept for these: q-values then take the
+        given pairs for the strongest of the genome, which errs upwards, and there are no ranks.
+        """
+        i, j = np.minimum(i, j).astype(np.int64), np.maximum(i, j).astype(np.int64)
+        given = Candidates(i, j, ["listed"] * i.size)
+        frames = [trait_rows(self, t, given, given=True) for t in range(len(self.networks.traits))]
+        return pd.concat(frames, ignore_index=True)
+
+    @cached_property
+    def _ablation(self) -> pd.DataFrame:
+        return ablation_frame(self, self._yardsticks)
+
+    def ablation(self) -> pd.DataFrame:
+        """Rows of the listed pairs with each yardstick in the network's place, ``predictor`` says which."""
+        return self._ablation
+
+    def variance_ratios(self) -> dict[str, Floats]:
+        """Mean squared errors of the listed pairs, the network's over a predictor's: (T,) by predictor."""
+        return variance_ratios(self.frame(), self.ablation(), self.networks.traits)
 
     def partners(self) -> pd.DataFrame:
-        """The strongest pair of each variant and trait: ``trait variant`` (index), partner, its effect and p-value."""
-        parts = []
-        ids = self.networks.cohort["variant_id"].values
-        for t, trait in enumerate(self.networks.traits):
-            if self.sweeps is None:
-                continue
-            found = self.sweeps["elm"][t].variants
-            known = found.partner >= 0
-            with np.errstate(divide="ignore", invalid="ignore"):
-                p = p_value(found.beta / found.standard_error, self.sweeps["elm"][t].df)
-            partner = np.full(known.size, None, dtype=object)
-            partner[known] = ids[found.partner[known]]
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "trait": trait,
-                        "variant": np.arange(known.size),
-                        "partner_variant_id": partner,
-                        "partner_elm_beta": found.beta,
-                        "partner_elm_p_value": p,
-                    }
-                )
-            )
-        names = ["trait", "variant", "partner_variant_id", "partner_elm_beta", "partner_elm_p_value"]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
-
-
-def screened_q_values(p: Floats, n_pairs: int) -> tuple[Floats, Ints]:
-    """Benjamini-Hochberg q-values of candidates over all pairs of the genome, and ranks among the candidates."""
-    tested = np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    place = np.arange(1, order.size + 1)
-    q, rank = np.full(p.size, np.nan), np.full(p.size, -1, np.int64)
-    rank[order] = place
-    ratio = p[order] * n_pairs / place
-    q[order] = np.minimum(np.minimum.accumulate(ratio[::-1])[::-1], 1.0)
-    return q, rank
+        """The strongest pair of each variant and trait; see :func:`gp_elm.elm.pair_candidates.partner_rows`."""
+        return partner_rows(self)

@@ -13,7 +13,7 @@ from gp_elm.io.columns import TABLES, Column
 
 
 def columns_of(table: str) -> tuple[Column, ...]:
-    """Return the columns of ``variants``, ``pairs``, ``pairs_ld``, ``pairs_all`` or ``variance``."""
+    """Return the columns of ``variants``, ``pairs``, ``pairs_ld``, ``pairs_all``, ``ablation`` or ``variance``."""
     name = "pairs" if table.startswith("pairs") else table
     if name not in TABLES:
         raise OptionError(f"there is no table {table!r}; choose one of {', '.join(TABLES)}")
@@ -28,7 +28,7 @@ def arrange(frame: pd.DataFrame, table: str, *, sort: bool = True) -> pd.DataFra
     frame : pandas.DataFrame
         Its columns in any order. Columns that are not there become NA; columns of other names come last.
     table : str
-        ``variants``, ``pairs``, ``pairs_ld`` or ``variance``.
+        ``variants``, ``pairs``, ``pairs_ld``, ``ablation`` or ``variance``.
     sort : bool
         Sort the rows: ``variants`` by trait, chromosome and position, ``pairs`` by trait and p-value
         (``elm_p_value``, NA last), names in natural order (2 before 10); ``variance`` keeps its order.
@@ -55,7 +55,7 @@ def arrange(frame: pd.DataFrame, table: str, *, sort: bool = True) -> pd.DataFra
     data |= {name: frame[name] for name in frame.columns if name not in data}
     arranged = pd.DataFrame(data, index=frame.index)
     if sort and table != "variance":
-        arranged = arranged.iloc[_order(arranged, columns is TABLES["pairs"])]
+        arranged = arranged.iloc[_order(arranged)]
     return arranged.reset_index(drop=True)
 
 
@@ -98,13 +98,15 @@ def _cast(series: pd.Series, column: Column) -> Any:
         ) from error
 
 
-def _order(frame: pd.DataFrame, pairs: bool) -> np.ndarray:
-    if pairs:
+def _order(frame: pd.DataFrame) -> np.ndarray:
+    if "variant_id_1" in frame:
         p_value = frame["elm_p_value"].to_numpy(np.float64, na_value=np.nan)
         keys = [natural_rank(frame[f"variant_id_{k}"]) for k in (2, 1)] + [
             p_value,
             natural_rank(frame["trait"]),
         ]
+        if "predictor" in frame:
+            keys.append(natural_rank(frame["predictor"]))
     else:
         keys = [frame["base_pair_location"].to_numpy(np.int64), natural_rank(frame["chromosome"])]
         keys.append(natural_rank(frame["trait"]))

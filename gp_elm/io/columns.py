@@ -106,9 +106,8 @@ VARIANTS: tuple[Column, ...] = (
         "context_p_value",
         "float64",
         "",
-        "does the locus's effect depend on any other locus in the genome",
+        "does the locus's effect depend on any other locus in the genome, its own LD block left out",
         "5",
-        False,
     ),
     Column("partner_variant_id", "string", "", "the other locus of its strongest pair", _FOUR),
     Column("partner_elm_beta", "float64", _PAIR, "elm_beta of that pair", _FOUR),
@@ -150,6 +149,22 @@ PAIRS: tuple[Column, ...] = (
     Column("n", "int64", "samples", "samples used: with both calls, the trait and every covariate"),
     *_test("elm_", _PAIR, "debiased epistatic effect (additive by additive)", _FOUR, q=_ALL_PAIRS),
     Column(
+        "elm_robust_standard_error",
+        "float64",
+        _PAIR,
+        "standard error of elm_beta, clustered by group or, without groups, robust to unequal variances (HC3); NA with "
+        "generalised least squares, whose errors are robust already",
+        _SIX,
+    ),
+    Column("elm_robust_p_value", "float64", "", "two-sided p-value of elm_beta = 0 by that error", _SIX),
+    Column(
+        "scale_p_value",
+        "float64",
+        "",
+        "p-value of the debiased effect on the trait less a monotone link of its additive prediction",
+        "7",
+    ),
+    Column(
         "elm_sensitivity_slope",
         "float64",
         _PAIR,
@@ -167,7 +182,10 @@ PAIRS: tuple[Column, ...] = (
         q=_ALL_PAIRS,
     ),
     *_test(
-        "conditional_", _PAIR, "interaction_beta given the LD neighbourhoods of both loci", _SIX, filled=False
+        "conditional_",
+        _PAIR,
+        "interaction_residual_beta given the LD neighbourhoods of both loci",
+        _SIX,
     ),
     Column(
         "heldout_n", "Int64", "samples", "held-out samples with both calls, the trait and every covariate"
@@ -184,6 +202,13 @@ PAIRS: tuple[Column, ...] = (
         _FOUR,
     ),
     Column(
+        "heldout_power",
+        "float64",
+        "share",
+        "chance that the held-out samples show the discovery effect, shrunk, at p < .05",
+        _FOUR,
+    ),
+    Column(
         "genotypic_p_value",
         "float64",
         "",
@@ -196,9 +221,26 @@ PAIRS: tuple[Column, ...] = (
         "",
         "rank by elm_p_value among all pairs of the trait that were tested, 1 the smallest",
     ),
-    Column("prior_rank", "Int64", "", "rank by elm_p_value weighted with the heredity prior", _FOUR, False),
-    Column("elm_weighted_q_value", "float64", "", "q-value weighted with the heredity prior", _FOUR, False),
-    Column("selected_by", "string", "", "why the pair is listed: words joined by `;`"),
+    Column(
+        "prior_rank",
+        "Int64",
+        "",
+        "rank by elm_p_value weighted with the heredity prior; NA where a pair that is not kept could come before",
+        _FOUR,
+    ),
+    Column(
+        "elm_weighted_q_value",
+        "float64",
+        "",
+        "Benjamini-Hochberg q-value of elm_p_value weighted with the heredity prior",
+        _FOUR,
+    ),
+    Column(
+        "selected_by",
+        "string",
+        "",
+        "why the pair is listed: tests and screens joined by `;`, `prior`, or `listed` by the user",
+    ),
     Column("flags", "string", "", "words joined by `;`, NA where none: see Flags"),
 )
 """Columns of ``pairs`` and ``pairs_ld``: one row per reported pair and trait."""
@@ -214,7 +256,18 @@ VARIANCE: tuple[Column, ...] = (
 )
 """Columns of ``variance``: one row per trait and component."""
 
-TABLES: dict[str, tuple[Column, ...]] = {"variants": VARIANTS, "pairs": PAIRS, "variance": VARIANCE}
+ABLATION: tuple[Column, ...] = (
+    Column("predictor", "string", "", "the predictor that stands in the network's place"),
+    *PAIRS,
+)
+"""Columns of ``ablation``: the pairs with a lasso or a kernel in the network's place."""
+
+TABLES: dict[str, tuple[Column, ...]] = {
+    "variants": VARIANTS,
+    "pairs": PAIRS,
+    "ablation": ABLATION,
+    "variance": VARIANCE,
+}
 """The result tables; ``pairs_ld`` has the columns of ``pairs``."""
 
 STRUCTURED = 1.5
@@ -225,8 +278,22 @@ COMPONENTS: dict[str, tuple[str, str, str]] = {
     "heldout_r2_network": ("share", "r2 of the network's prediction in the held-out samples", "7"),
     "heldout_r2_ridge": ("share", "the same of ridge regression", "7"),
     "heldout_r2_lasso": ("share", "the same of the lasso", "7"),
+    "heldout_r2_gblup_epistatic": ("share", "the same of GBLUP with K and K o K", "7"),
+    "heldout_r2_heredity_kernel": (
+        "share",
+        "the same of the lasso and a kernel of products weighted by the lasso's effects",
+        "7",
+    ),
+    "heldout_r2_product_lasso": ("share", "the same of a lasso on all loci and all products, where few", "7"),
+    "heldout_r2_stacked": ("share", "the same of all predictors together, weights fitted out of fold", "7"),
     "heldout_r2_difference": ("share", "heldout_r2_network less heldout_r2_ridge", "7"),
-    "heldout_r2_difference_lasso": ("share", "heldout_r2_network less heldout_r2_lasso", "7"),
+    "heldout_r2_difference_lasso": (
+        "share",
+        "heldout_r2_network less heldout_r2_lasso; each further yardstick has its own",
+        "7",
+    ),
+    "heldout_r2_network_fold_0": ("share", "r2 of one fold's network alone; each fold has its own", "7"),
+    "stack_weight_network": ("", "weight of the network in the stack; each yardstick has its own", "7"),
     "captured_genetic_variance": (
         "trait units squared",
         "what the out-of-fold prediction explains; a lower bound",
@@ -236,11 +303,37 @@ COMPONENTS: dict[str, tuple[str, str, str]] = {
     "additive_variance": ("trait units squared", "V_A", "3, 7"),
     "dominance_variance": ("trait units squared", "V_D", "3, 7"),
     "additive_by_additive_variance": ("trait units squared", "V_AA", "3, 7"),
-    "specific_share": (
-        "share",
-        "of the network's gain, what no monotone change of the trait's scale removes",
+    "additive_variance_haseman_elston": ("trait units squared", "V_A by Haseman-Elston regression", "7"),
+    "dominance_variance_haseman_elston": ("trait units squared", "V_D by Haseman-Elston regression", "7"),
+    "additive_by_additive_variance_haseman_elston": (
+        "trait units squared",
+        "V_AA by Haseman-Elston regression",
         "7",
     ),
+    "additive_variance_debiased": (
+        "trait units squared",
+        "V_A, sum of debiased squared effects, where loci are fewer than samples and in equilibrium",
+        "7",
+    ),
+    "dominance_variance_debiased": ("trait units squared", "V_D, the same", "7"),
+    "additive_by_additive_variance_debiased": (
+        "trait units squared",
+        "V_AA, the same, where pairs are fewer than samples",
+        "7",
+    ),
+    "specific_share": (
+        "share",
+        "of the network's gain, what no monotone change of the trait's scale gives",
+        "7",
+    ),
+    "scale_link_r2": ("share", "r2 that a monotone link of the additive prediction adds, out of fold", "7"),
+    "scale_tukey": ("", "Tukey's coefficient: the trait on the square of its additive prediction", "7"),
+    "ablation_variance_ratio_product_lasso": (
+        "",
+        "mean squared error of the debiased pairs over the same with a product lasso in the network's place",
+        "4, 7",
+    ),
+    "ablation_variance_ratio_heredity_kernel": ("", "the same with the heredity kernel", "4, 7"),
     "network_weight_additive": ("", "lambda of the marginal effects; 0 is the classical scan", "4"),
     "network_weight_dominance": ("", "lambda of the dominance deviations", "4"),
     "network_weight_pairs": ("", "lambda of the epistatic effects", "4"),
@@ -261,6 +354,7 @@ FLAGS: dict[str, str] = {
     "collinear": "variants: the dosage is a combination of the covariates; its effects are NA",
     "scale": "pairs: gone once a monotone change of the trait's scale is allowed for",
     "ld": "pairs: the two loci are in linkage disequilibrium",
+    "joint_tagging": "pairs: both loci are in one LD block, and an untyped variant that both tag could be the cause",
     "population": "the cohort's structure disturbs the effect (population_check)",
     "rare": "pairs: too few samples with both effect alleles for the p-value to be trusted",
 }

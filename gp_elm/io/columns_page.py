@@ -37,6 +37,8 @@ def render_tables_page() -> str:
         "natural order: 2 before 10).",
         "pairs": "One row per reported pair and trait, sorted by trait and `elm_p_value`. Pairs above "
         "`--max-ld` stand in `pairs_ld`, with the same columns.",
+        "ablation": "One row per predictor, pair and trait: what `pairs` would be with a lasso or a kernel in the "
+        "network's place. Columns that concern the network or the classical tests alone are NA.",
         "variance": "One row per trait and component.",
     }
     for table, columns in TABLES.items():

@@ -1,10 +1,13 @@
-"""Lists of samples or variants, one id a line."""
+"""Lists of samples or variants, one id a line, and of pairs of variants."""
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from gp_elm.errors import InputError
 from gp_elm.io.phenotypes import FAMILY_NAMES, SAMPLE_NAMES, open_text
@@ -43,3 +46,35 @@ def read_ids(source: str | os.PathLike[str] | Sequence[str]) -> tuple[str, list[
     if not ids:
         raise InputError(f"{source}: the list is empty; write one id on each line")
     return str(source), ids
+
+
+def read_pairs(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a list of pairs: a table with columns ``variant_id_1`` and ``variant_id_2``, any separator.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Its columns as text.
+
+    Raises
+    ------
+    InputError
+        Where it cannot be read, or a column is missing.
+    """
+    try:
+        listed = pd.read_csv(path, sep=None, engine="python", dtype=str)
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path}: cannot be read as a list of pairs ({error}); give a table with variant_id_1 and variant_id_2"
+        ) from error
+    for name in ("variant_id_1", "variant_id_2"):
+        if name not in listed.columns:
+            raise InputError(
+                f"{path}:1: no column {name!r}; a list of pairs has variant_id_1 and variant_id_2"
+            )
+    return listed

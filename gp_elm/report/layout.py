@@ -15,8 +15,10 @@ PREDICTOR_COLOURS = {
     "network": "#D55E00",
     "ridge": "#0072B2",
     "lasso": "#009E73",
-    "kernel": "#CC79A7",
-    "gblup": "#56B4E9",
+    "gblup_epistatic": "#56B4E9",
+    "heredity_kernel": "#CC79A7",
+    "product_lasso": "#E69F00",
+    "stacked": "#8A8A8A",
 }
 """Okabe and Ito's palette, told apart with every common kind of colour vision, on white and on near-black."""
 

@@ -9,18 +9,24 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gp_elm.report.effect_plots import axes_of, identity_line, legend, tidy
+from gp_elm.report.estimates import predictor_names
 from gp_elm.report.layout import ELM_COLOURS, GWAS_COLOURS, NEUTRAL, PREDICTOR_COLOURS
 from gp_elm.report.select import needs, one_trait, to_table
+from gp_elm.report.words import predictor
 
 VARIANCES = {
     "phenotypic_variance": "phenotypic",
-    "additive_variance": "additive, classical",
-    "dominance_variance": "dominance, classical",
-    "additive_by_additive_variance": "additive by additive, classical",
+    "additive_variance": "additive",
+    "dominance_variance": "dominance",
+    "additive_by_additive_variance": "additive by additive",
+    "additive_variance_debiased": "additive, debiased effects",
+    "dominance_variance_debiased": "dominance, debiased effects",
+    "additive_by_additive_variance_debiased": "pairs, debiased effects",
     "captured_genetic_variance": "captured by the network",
     "captured_non_additive_variance": "captured, not additive",
 }
-_R2 = "heldout_r2_"
+APART = 4
+"""Up to this many traits each predictor has a line of its own."""
 
 
 def _intervals(
@@ -34,42 +40,52 @@ def _intervals(
     ax.hlines(at[ok], lower[ok], upper[ok], color=colour, lw=1.8, alpha=0.65)
 
 
-def yardsticks(variance: pd.DataFrame) -> list[str]:
-    """Names of the predictors with a held-out r2, the network first, then as they come."""
-    names = [
-        c.removeprefix(_R2) for c in dict.fromkeys(variance["component"].astype(str)) if c.startswith(_R2)
-    ]
-    names = [n for n in names if not n.startswith("difference")]
-    return sorted(names, key=lambda n: (n != "network", names.index(n)))
+def prediction_height(n_traits: int, n_predictors: int) -> float:
+    """Height in inches of :func:`prediction`."""
+    rows = n_traits if n_traits > APART else n_traits * (n_predictors + 1) / 2
+    return 1.4 + 0.32 * rows
 
 
 def prediction(table: Any, *, ax: Axes | None = None) -> Axes:
-    """Held-out r2 of the network and of each yardstick, a row a trait, with intervals.
+    """Held-out r2 of the network and of each yardstick, a row a trait.
 
     Parameters
     ----------
     table : pandas.DataFrame
         The variance table.
     ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        With up to four traits the predictors stand below one another with their intervals; with more they share a line
+        and only the network has its interval.
     """
     frame = to_table(table, "variance")
     needs(frame, "trait", "component", "estimate", "ci_lower", "ci_upper")
     traits = list(dict.fromkeys(frame["trait"].astype(str)))
-    names = yardsticks(frame)
-    ax = axes_of(ax, 6.2, 1.3 + 0.16 * len(traits) * (len(names) + 1))
-    spare = ["#CC79A7", "#56B4E9", "#E69F00"]
-    step = 0.8 / max(len(names), 1)
+    names = predictor_names(frame)
+    ax = axes_of(ax, 6.4, prediction_height(len(traits), len(names)))
+    apart = len(traits) <= APART
+    step = 0.8 / max(len(names), 1) if apart else 0.0
     for k, name in enumerate(names):
-        rows = frame[frame["component"] == f"{_R2}{name}"].drop_duplicates("trait")
+        rows = frame[frame["component"] == f"heldout_r2_{name}"].drop_duplicates("trait")
         rows = rows.set_index(rows["trait"].astype(str)).reindex(traits)
         at = np.arange(len(traits)) + (k - (len(names) - 1) / 2) * step
-        colour = PREDICTOR_COLOURS.get(name, spare[k % len(spare)])
-        _intervals(
-            ax, rows, at, colour=colour, marker="Ds^vPo"[k % 6] if k else "o", label=name.replace("_", " ")
-        )
+        colour = PREDICTOR_COLOURS.get(name, NEUTRAL)
+        marker = "oDs^vP*"[k % 7]
+        if apart or name == "network":
+            _intervals(ax, rows, at, colour=colour, marker=marker, label=predictor(name))
+        else:
+            values = rows["estimate"].to_numpy(float)
+            ax.scatter(
+                values, at, s=22, c=colour, marker=marker, linewidths=0, zorder=2, label=predictor(name)
+            )
     ax.set_yticks(np.arange(len(traits)), traits)
     ax.set_ylim(len(traits) - 0.5, -0.5)
     ax.axvline(0, color=NEUTRAL, lw=0.8, zorder=0)
+    ax.grid(axis="y", color=NEUTRAL, lw=0.4, alpha=0.4)
+    ax.set_axisbelow(True)
     ax.set_xlabel(r"held-out $r^2$ (95 % interval)")
     legend(ax, ncols=max(1, min(4, len(names))), loc="lower center", bbox_to_anchor=(0.5, 1))
     tidy(ax)
@@ -88,7 +104,7 @@ def variance_components(table: Any, *, trait: str | None = None, ax: Axes | None
     """
     frame = one_trait(to_table(table, "variance"), trait)
     needs(frame, "component", "estimate", "ci_lower", "ci_upper")
-    ax = axes_of(ax, 5.4, 2.6)
+    ax = axes_of(ax, 5.4, 2.8)
     rows = frame[frame["component"].isin(list(VARIANCES))].drop_duplicates("component").set_index("component")
     total = float(rows["estimate"].get("phenotypic_variance", np.nan))
     scale = total if np.isfinite(total) and total > 0 else 1.0

@@ -13,11 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gp_elm.errors import InputError
 from gp_elm.io.tables import read_table
-from gp_elm.report import plots, verdict
-from gp_elm.report.methods import methods_paragraph
-from gp_elm.report.model_plots import yardsticks
+from gp_elm.report import plots
+from gp_elm.report.estimates import Estimate, predictor_names
+from gp_elm.report.methods import methods_paragraphs
+from gp_elm.report.model_plots import prediction_height
+from gp_elm.report.run_verdict import of_run
 from gp_elm.report.sections import picture, trait_section
-from gp_elm.report.summary import Estimate, TraitSummary, summarise
+from gp_elm.report.summary import TraitSummary, summarise
+from gp_elm.report.words import number, percent, points, predictor
 from gp_elm.runtime.atomic import atomic_path
 
 OPEN_TRAITS = 6
@@ -32,12 +35,13 @@ def write_report(tables: dict[str, pd.DataFrame], run: dict[str, Any], out: str 
     Parameters
     ----------
     tables : dict of pandas.DataFrame
-        ``variants``, ``pairs``, ``variance``; optionally ``pairs_ld``, ``predictions`` (held-out samples: ``trait
-        sample_id observed network ridge lasso``) and ``history`` (``fold member epoch training_loss
-        validation_loss``).
+        ``variants``, ``pairs``, ``variance``; optionally ``pairs_ld``, ``ablation``, ``predictions`` (held-out
+        samples: ``trait sample_id observed network ridge lasso``) and ``history`` (``fold member epoch
+        training_loss validation_loss``).
     run : dict
         What ``run.json`` holds. Read where present: ``command version versions seed seconds timings warnings notes
-        network n_variants n_discovery n_heldout n_folds groups covariates ploidy pairs_tested inputs``.
+        network n_variants n_discovery n_heldout n_folds groups covariates ploidy pairs_tested yardsticks_left_out
+        inputs``.
     out : path-like
         The file to write.
 
@@ -81,7 +85,7 @@ def report_folder(folder: str | os.PathLike[str], out: str | os.PathLike[str] | 
     """
     base = Path(folder)
     tables = {}
-    for name in ("variants", "pairs", "pairs_ld", "variance", "predictions"):
+    for name in ("variants", "pairs", "pairs_ld", "ablation", "variance", "predictions"):
         for suffix in (".parquet", ".tsv.gz", ".tsv"):
             if (base / f"{name}{suffix}").is_file():
                 tables[name] = read_table(base / f"{name}{suffix}")
@@ -100,15 +104,15 @@ def _content(tables: dict[str, pd.DataFrame], run: dict[str, Any]) -> dict[str, 
     sections = [
         trait_section(s, tables, dpi=dpi, draw=s.trait in drawn, number=k) for k, s in enumerate(summaries)
     ]
-    height = 1.2 + 0.17 * len(summaries) * (len(yardsticks(tables["variance"])) + 1)
+    names = predictor_names(tables["variance"])
     figures = [
         picture(
             partial(plots.prediction, tables["variance"]),
             "prediction",
-            (6.4, height),
+            (6.4, prediction_height(len(summaries), len(names))),
             dpi,
             "Prediction of samples that no model saw",
-            "Held-out r2 of the network and of each yardstick, with 95 % intervals, for each trait.",
+            "Held-out r² of the network and of each yardstick, for each trait; lines: 95 % intervals.",
         )
     ]
     history = tables.get("history")
@@ -127,16 +131,20 @@ def _content(tables: dict[str, pd.DataFrame], run: dict[str, Any]) -> dict[str, 
     return {
         "title": run.get("title") or "gp_elm report",
         "facts": _facts(run, tables, summaries),
-        "verdict": verdict.of_run(summaries),
-        "overview": [_overview(s) for s in summaries],
-        "yardsticks": [n.replace("_", " ") for n in yardsticks(tables["variance"])],
+        "verdict": of_run(summaries),
+        "predictors": [predictor(n) for n in names],
+        "predicted": [_predicted(s, names) for s in summaries],
+        "left_out": [(predictor(n), why) for n, why in (run.get("yardsticks_left_out") or {}).items()],
+        "stacked": any(s.stack for s in summaries),
+        "folds": any(s.folds for s in summaries),
+        "found": [_found(s) for s in summaries],
         "figures": figures,
         "sections": sections,
         "folded": len(summaries) > OPEN_TRAITS,
         "not_drawn": [s.trait for s in summaries if s.trait not in drawn],
         "warnings": [str(w) for w in run.get("warnings", [])],
         "notes": [str(n) for n in run.get("notes", [])],
-        "methods": methods_paragraph(run, summaries),
+        "methods": methods_paragraphs(run, summaries),
         "details": _details(run),
     }
 
@@ -152,20 +160,36 @@ def _facts(
     return [(label, f"{value:,}" if isinstance(value, int) else str(value)) for label, value in facts]
 
 
-def _overview(summary: TraitSummary) -> dict[str, Any]:
-    slope = summary.components.get("calibration_interaction", Estimate())
+def _predicted(summary: TraitSummary, names: list[str]) -> dict[str, Any]:
     difference = summary.differences.get("ridge", Estimate())
-    check = summary.components.get("population_check", Estimate())
+    stack = summary.stack
     return {
         "trait": summary.trait,
-        "r2": [verdict.percent(e.value) for e in summary.r2.values()],
-        "difference": verdict.points(difference, short=True) if difference.known else "",
+        "r2": [
+            (
+                percent(summary.r2[n].value) if n in summary.r2 and summary.r2[n].known else "",
+                f"{stack[n]:.2f}" if n in stack else "",
+            )
+            for n in names
+        ],
+        "difference": points(difference, short=True) if difference.known else "",
         "mood": "yes" if difference.positive else "no" if difference.has_interval else "info",
-        "slope": verdict.number(slope) if slope.known else "",
+        "folds": f"{percent(min(summary.folds))} to {percent(max(summary.folds))}" if summary.folds else "",
+    }
+
+
+def _found(summary: TraitSummary) -> dict[str, Any]:
+    slope, check = summary.component("calibration_interaction"), summary.component("population_check")
+    pairs = summary.pairs
+    return {
+        "trait": summary.trait,
+        "slope": number(slope) if slope.known else "",
         "weights": " / ".join(_weight(summary, kind) for kind in ("additive", "dominance", "pairs")),
         "loci": f"{summary.elm.regions:,} / {summary.gwas.regions:,}",
-        "pairs": f"{summary.pairs.fdr:,} / {summary.pairs.bonferroni:,}",
-        "replicated": f"{summary.verdicts.get('replicated', 0):,}",
+        "context": f"{summary.context.fdr:,}" if summary.context.tested else "",
+        "pairs": f"{pairs.fdr:,} / {pairs.bonferroni:,}",
+        "unflagged": f"{pairs.unflagged:,}",
+        "replicated": f"{pairs.replicated:,}",
         "lambda": f"{summary.gwas.lambda_gc:.2f} / {summary.elm.lambda_gc:.2f}"
         if summary.gwas.tested
         else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import partial
 from typing import Any
 
@@ -10,9 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from gp_elm.report import plots, verdict
+from gp_elm.report.estimates import Estimate
 from gp_elm.report.figures import inline_svg
 from gp_elm.report.model_plots import VARIANCES
-from gp_elm.report.summary import Estimate, TraitSummary
+from gp_elm.report.pair_rows import flags_explained, pair_rows
+from gp_elm.report.summary import TraitSummary
 
 TOP_PAIRS = 20
 
@@ -60,33 +61,22 @@ def trait_section(
     """
     rows = {name: t[t["trait"].astype(str) == s.trait] for name, t in tables.items() if "trait" in t.columns}
     pairs = rows["pairs"]
+    top = pairs.sort_values("elm_p_value", kind="stable").head(TOP_PAIRS)
     return {
         "trait": s.trait,
         "id": f"trait-{number}",
         "verdict": verdict.of_trait(s),
         "figures": _trait_figures(s, rows, dpi, f"trait-{number}") if draw else [],
-        "pairs": [
-            _pair_row(p)
-            for p in pairs.sort_values("elm_p_value", kind="stable").head(TOP_PAIRS).to_dict("records")
-        ],
+        "pairs": pair_rows(top),
+        "flags": flags_explained(top),
         "n_pairs": len(pairs),
         "n_pairs_ld": s.ld_pairs_listed,
         "components": [
-            (_component_name(name), _significant_digits(e), _method(rows["variance"], name))
+            (_component_name(name), _significant_digits(e), e.method)
             for name, e in s.components.items()
             if e.known
         ],
     }
-
-
-def _method(variance: pd.DataFrame, component: str) -> str:
-    """How a component was estimated, from the ``method`` column."""
-    found = (
-        variance.loc[variance["component"] == component, "method"]
-        if "method" in variance
-        else pd.Series(dtype=str)
-    )
-    return str(found.iloc[0]) if len(found) and pd.notna(found.iloc[0]) else ""
 
 
 def _component_name(name: str) -> str:
@@ -130,12 +120,12 @@ def _trait_figures(
             "Observed against predicted",
             caption,
         )
-    if s.components.get("calibration_additive", Estimate()).known:
+    if s.component("calibration_additive").known:
         caption = (
             "Slopes of the held-out trait on the two parts of the network's prediction, with 95 % intervals."
         )
         add(partial(plots.calibration, variance), "slopes", (4.6, 1.7), "Calibration", caption)
-    if any(s.components.get(c, Estimate()).known for c in VARIANCES if c != "phenotypic_variance"):
+    if any(s.component(c).known for c in VARIANCES if c != "phenotypic_variance"):
         caption = (
             "Squares: classical estimates; dots: what the network captures out of sample, a lower bound."
         )
@@ -150,44 +140,3 @@ def _trait_figures(
         caption = "Read off the network with no correction: a diagnostic, not a test."
         add(partial(plots.sensitivity, variants), "sensitivity", (4.6, 4.0), "Locus sensitivities", caption)
     return figures
-
-
-def _pair_row(p: dict[Hashable, Any]) -> dict[str, str]:
-    def number(key: str, form: str = ".3g") -> str:
-        value = p.get(key)
-        return "" if value is None or pd.isna(value) else format(float(value), form).replace("-", "−")
-
-    def effect(prefix: str) -> str:
-        return (
-            f"{number(f'{prefix}beta')} ± {number(f'{prefix}standard_error', '.2g')}"
-            if number(f"{prefix}beta")
-            else ""
-        )
-
-    def word(key: str) -> str:
-        value = p.get(key)
-        return "" if value is None or pd.isna(value) else str(value).replace("_", " ")
-
-    def where(k: int) -> str:
-        return (
-            f"{p.get(f'chromosome_{k}')}:{int(p[f'base_pair_location_{k}']):,}"
-            if p.get(f"base_pair_location_{k}")
-            else ""
-        )
-
-    return {
-        "first": str(p["variant_id_1"]),
-        "where_1": where(1),
-        "second": str(p["variant_id_2"]),
-        "where_2": where(2),
-        "elm": effect("elm_"),
-        "elm_p": number("elm_p_value", ".1e"),
-        "elm_q": number("elm_q_value", ".2g"),
-        "test": effect("interaction_"),
-        "test_p": number("interaction_p_value", ".1e"),
-        "heldout": effect("heldout_elm_"),
-        "heldout_p": number("heldout_elm_p_value", ".1e"),
-        "ld": number("ld_r2", ".2g"),
-        "verdict": word("verdict"),
-        "flags": word("flags").replace(";", ", "),
-    }
