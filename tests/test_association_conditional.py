@@ -7,8 +7,9 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
-from gp_elm.association.conditional import Neighbourhoods, conditional_pairs, joint_tagging
+from gp_elm.association.conditional import conditional_pairs
 from gp_elm.association.interaction import interaction_pairs
+from gp_elm.association.neighbourhoods import Neighbourhoods, joint_tagging
 from gp_elm.errors import InputError
 from gp_elm.genotypes.ld import pair_ld_r2
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gp_elm.association.conditional import joint_tagging
+from gp_elm.association.neighbourhoods import joint_tagging
 from gp_elm.elm.pair_candidates import Candidates
 from gp_elm.elm.pair_columns import effect_columns, flag_column, identity_columns, rank_column
 from gp_elm.elm.pair_effects import Ints, PairEffects

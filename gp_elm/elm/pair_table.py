@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gp_elm.association.conditional import Neighbourhoods
+from gp_elm.association.neighbourhoods import Neighbourhoods
 from gp_elm.association.sweep_summary import ColumnSweep
 from gp_elm.elm.ablation import ablation_frame, variance_ratios
 from gp_elm.elm.additive import NonAdditive, take_out_additive
