@@ -5,9 +5,10 @@
 - *phantom*: one untyped causal variant between two tags, a fifth of the trait's variance, 100 seeds, haploid and
   diploid: 2,000 samples, one such pair of tags with r2 below .1 with each other and one with .1 to .5 (a trait each),
   and 36 loci in equilibrium. An interaction of the tags stands for the causal variant (Wood et al. 2014).
-- *untyped*: traits of 20 additive causal variants, half of the variance, on mouse and yeast genotypes of which every
+- *untyped*: 60 traits of 20 additive causal variants, half of the variance, on mouse and yeast genotypes of which every
   tenth marker is kept; the causal variants are among those taken out. Yeast folds by tetrad.
-- *cages*: polygenic effects of all markers (.4) and cage effects (.2) on the same mouse genotypes, folds by cage.
+- *cages*: 60 traits of polygenic effects of all markers (.4) and cage effects (.2) on the same mouse genotypes, folds
+  by cage.
 
 Counted are the traits with a pair whose debiased p-value passes Bonferroni 5 % over all pairs of the cohort, in either
 table: all of them, those without a flag, and those without a flag when `population` (which says that the cohort as a
@@ -41,7 +42,7 @@ COUNTS = {
     "unflagged_but_population": lambda words: not words - {"population"},
 }
 """Which pairs are counted, by their flags."""
-KEPT_EVERY, N_CAUSAL, TRAITS, BATCHES = 10, 20, 20, 3
+KEPT_EVERY, N_CAUSAL, TRAITS = 10, 20, 60
 
 
 def phantom_block(rng: np.random.Generator, least: float, most: float) -> Block:
@@ -104,10 +105,10 @@ def _cages(base: object) -> pd.DataFrame:
     return table[["FID", "IID", "cage"]]
 
 
-def real(name: str, kind: str, batch: int) -> pd.DataFrame:
+def real(name: str, kind: str, seed: int) -> pd.DataFrame:
     """Simulated traits on real genotypes; a row a trait."""
     cohort, whole = real_cohort(name, every=KEPT_EVERY)
-    rng = np.random.default_rng([batch, len(name), len(kind)])
+    rng = np.random.default_rng([seed, len(name), len(kind)])
     n, m = whole.shape
     z = np.where(whole >= 0, whole, 0).astype(np.float32)
     z = (z - z.mean(0)) / np.maximum(z.std(0), 1e-6)
@@ -131,7 +132,7 @@ def real(name: str, kind: str, batch: int) -> pd.DataFrame:
         sample_phenotype=(("samples", "traits"), traits),
         trait_id=("traits", np.array([f"trait_{t + 1}" for t in range(TRAITS)])),
     )
-    networks = ge.cross_fit(cohort, heldout_fraction=0.0, seed=batch, progress=False)
+    networks = ge.cross_fit(cohort, heldout_fraction=0.0, seed=seed, progress=False)
     return count_pairs(PairAnalysis(Analysis(networks), PairOptions(top_pairs=100)))
 
 
@@ -163,12 +164,10 @@ def count_pairs(pairs: PairAnalysis, only: list[set[str]] | None = None) -> pd.D
 def main() -> None:
     arguments = parse_arguments(__doc__)
     units = {
-        f"{name.split('_')[0]}-{kind}_{batch:03d}": (name, kind, batch)
-        for batch in range(1, BATCHES + 1)
-        for name, kind in (
-            ("mouse_hs_bglr", "untyped"), ("yeast_bloom2015", "untyped"), ("mouse_hs_bglr", "cages"),
-        )
-    }  # fmt: skip
+        "mouse-untyped_001": ("mouse_hs_bglr", "untyped", 1),
+        "yeast-untyped_001": ("yeast_bloom2015", "untyped", 1),
+        "mouse-cages_001": ("mouse_hs_bglr", "cages", 1),
+    }
     units |= {
         f"phantom-{name}_{seed:03d}": (ploidy, seed)
         for seed in range(1, SEEDS + 1)
@@ -193,7 +192,7 @@ def main() -> None:
 
 
 def one(*given: object) -> pd.DataFrame:
-    """A unit: a real cohort's batch, or a phantom's seed."""
+    """A unit: the traits of a real cohort, or a phantom."""
     return real(*given) if isinstance(given[0], str) else phantom(*given)
 
 

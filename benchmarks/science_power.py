@@ -194,7 +194,7 @@ def _scores(sweep: object, true: Floats) -> dict[str, float]:
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Power and average precision by architecture and heritability, mean and standard error over seeds."""
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "gp_elm"
+    matplotlib.rcParams |= {"svg.hashsalt": "gp_elm", "svg.fonttype": "none"}
     from matplotlib import pyplot as plt
 
     plt.rcParams.update({"font.size": 11, "axes.spines.top": False, "axes.spines.right": False})
@@ -218,6 +218,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
                     label=label,
                 )
             axis.set_xticks(range(len(HERITABILITIES)), [f"{h:g}" for h in HERITABILITIES])
+            axis.set_xlim(-0.3, len(HERITABILITIES) - 0.7)
             axis.set_ylim(-0.02, 1.02)
             axis.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         axes[0, column].set_title(name, fontsize=12)

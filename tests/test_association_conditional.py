@@ -9,7 +9,7 @@ from scipy import stats
 
 from gp_elm.association.conditional import conditional_pairs
 from gp_elm.association.interaction import interaction_pairs
-from gp_elm.association.neighbourhoods import Neighbourhoods, joint_tagging
+from gp_elm.association.neighbourhoods import Neighbourhoods, adjacent_blocks, joint_tagging
 from gp_elm.errors import InputError
 from gp_elm.genotypes.ld import pair_ld_r2
 
@@ -158,3 +158,14 @@ def test_shapes_are_checked() -> None:
             lambda v: np.zeros((5, v.size)),
             lambda _: _,
         )
+
+
+def test_neighbouring_blocks_of_a_chromosome_may_share_an_untyped_variant():
+    blocks = np.array([0, 0, 1, 2, 3, 9, 9])
+    contig = np.array([0, 0, 0, 0, 1, 1, 1])
+    position = np.array([5, 7, 9, 20, 3, 0, 0])
+    i = np.array([0, 1, 0, 2, 3, 4, 0])
+    j = np.array([1, 2, 3, 3, 4, 5, 2])
+    found = adjacent_blocks(i, j, blocks, contig, position)
+    # within one block; next to it; one block between; next; across chromosomes; unplaced; next
+    assert found.tolist() == [False, True, False, True, False, False, True]

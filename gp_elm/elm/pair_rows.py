@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gp_elm.association.neighbourhoods import joint_tagging
+from gp_elm.association.neighbourhoods import adjacent_blocks, joint_tagging
 from gp_elm.elm.pair_candidates import Candidates
 from gp_elm.elm.pair_columns import effect_columns, flag_column, identity_columns, rank_column
 from gp_elm.elm.pair_effects import Ints, PairEffects
@@ -87,12 +87,17 @@ def _slopes(pairs: PairAnalysis, trait: int, i: Ints, j: Ints) -> Floats:
     return out
 
 
+def _cutoff(q: Floats, n_pairs: int) -> float:
+    """The p-value up to which a pair is found: Benjamini and Hochberg's for what was found, at least Bonferroni's."""
+    return FALSE * max(int((q <= FALSE).sum()), 1) / max(n_pairs, 1)
+
+
 def _flags(pairs: PairAnalysis, trait: int, effects: PairEffects, frame: pd.DataFrame) -> list[str | None]:
     p = effects.p_value("elm")
-    cutoffs = [FALSE / max(pairs.n_pairs, 1)]
-    for q in ("elm_q_value", "elm_weighted_q_value"):
-        if q in frame:
-            cutoffs.append(float(p[frame[q].to_numpy() <= FALSE].max(initial=0.0)))
+    cutoffs = [_cutoff(frame["elm_q_value"].to_numpy(), pairs.n_pairs)]
+    if "elm_weighted_q_value" in frame:
+        # Weighted discoveries have no common cutoff: the one that they would have with equal weights.
+        cutoffs.append(_cutoff(frame["elm_weighted_q_value"].to_numpy(), pairs.n_pairs))
     found: dict[str, NDArray[np.bool_]] = {}
     if "scale" in effects.beta:
         after = effects.p_value("scale")
@@ -101,8 +106,10 @@ def _flags(pairs: PairAnalysis, trait: int, effects: PairEffects, frame: pd.Data
     found["ld"] = effects.ld_r2 > pairs.options.max_ld
     step = pairs.neighbourhoods.weakest_step(i, j)
     conditional = effects.p_value("conditional")
-    cutoff = max(cutoffs[:2])
-    found["joint_tagging"] = joint_tagging(i, j, blocks, effects.ld_r2, step, conditional, cutoff)
+    cohort = pairs.networks.cohort
+    contig, position = (cohort[f"variant_{name}"].values.astype(np.int64) for name in ("contig", "position"))
+    found["joint_tagging"] = joint_tagging(i, j, blocks, effects.ld_r2, step, conditional, cutoffs[0])
+    found["joint_tagging"] |= adjacent_blocks(i, j, blocks, contig, position)
     found["population"] = np.full(i.size, pairs.analysis.structured()[trait])
     found["rare"] = effects.rare
     return flag_column(found)

@@ -354,7 +354,7 @@ FLAGS: dict[str, str] = {
     "collinear": "variants: the dosage is a combination of the covariates; its effects are NA",
     "scale": "pairs: gone once a monotone change of the trait's scale is allowed for",
     "ld": "pairs: the two loci are in linkage disequilibrium",
-    "joint_tagging": "pairs: both loci are in one LD block, and an untyped variant that both tag could be the cause",
+    "joint_tagging": "pairs: an untyped variant in one or both of their LD blocks could be the cause",
     "population": "the cohort's structure disturbs the effect (population_check)",
     "rare": "pairs: too few samples with both effect alleles for the p-value to be trusted",
 }
