@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from gp_elm.errors import InputError
-from gp_elm.io.columns import STRUCTURED
+from gp_elm.io.columns import population_limit
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,9 @@ def variant_flags(frame: pd.DataFrame, variance: pd.DataFrame | None = None) -> 
     structured: set[str] = set()
     if variance is not None:
         estimate = variance["estimate"].to_numpy(float)
-        failed = (variance["component"] == "population_check") & (estimate > STRUCTURED)
+        size = frame["trait"].astype(str).value_counts()
+        limit = variance["trait"].astype(str).map(size).fillna(0).astype(int).map(population_limit)
+        failed = (variance["component"] == "population_check") & (estimate > limit)
         structured = set(variance.loc[failed | (variance["component"] == "structure_h"), "trait"].astype(str))
     frequency = frame["effect_allele_frequency"].to_numpy(float)
     beta = frame["gwas_beta"].to_numpy(float)

@@ -290,7 +290,7 @@ class Run:
                 pairs.model, sweeps["elm"], self.analysis.read_block, seed=self.options.seed
             )
             # The sweep's errors are ordinary ones: with structure they say nothing.
-            context[:, pairs.structured] = np.nan
+            context[:, self.analysis.structured()] = np.nan
             loci["context_p_value"] = context.T.ravel()
         _put(loci, folder / "loci")
         facts: dict[str, Any] = {"pairs_tested": pairs.n_pairs, "pairs_degenerate": {}, "pairs_lambda_gc": {}}

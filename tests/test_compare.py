@@ -82,5 +82,5 @@ def test_flags_say_why_a_row_has_no_effect() -> None:
         "ambiguous_alleles",
         "monomorphic",
     ]
-    structured = variant_flags(frame, variance.assign(estimate=3.0))
+    structured = variant_flags(frame, variance.assign(estimate=5.0))
     assert structured[2] == "ambiguous_alleles;population"

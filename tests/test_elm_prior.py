@@ -9,6 +9,7 @@ from scipy import stats
 
 from gp_elm.association.sweep_summary import ColumnSweep, TopPairs, VariantPairs
 from gp_elm.elm.debiased import centred_reader
+from gp_elm.elm.pair_ranks import sweep_q_values
 from gp_elm.elm.prior import HeredityPrior
 from gp_elm.elm.prior_exponent import choose_exponent, independent_pairs
 from gp_elm.elm.prior_strength import locus_strength
@@ -30,7 +31,7 @@ def independent_study(rng, m, n=300):
     return make_study(rng, raw, blocks, rng.normal(size=(n, 1)))
 
 
-def test_weights_have_mean_one_over_pairs_across_blocks():
+def test_weights_have_mean_one_over_pairs_of_varying_loci_across_blocks():
     rng = np.random.default_rng(1)
     blocks = np.array([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])
     strength = rng.uniform(0.1, 2.0, size=(2, 10))
@@ -40,18 +41,62 @@ def test_weights_have_mean_one_over_pairs_across_blocks():
     across = blocks[i] != blocks[j]
     for trait in range(2):
         weight = np.exp(prior.log_weight(trait, i, j))
-        assert weight[across].mean() == pytest.approx(1.0)
-        assert np.all(weight[~across] == 1.0)
         varying = across & (i != 4) & (j != 4)
+        assert weight[varying].mean() == pytest.approx(1.0)
+        assert np.all(weight[~across] == 1.0)
         raw = (strength[trait, i] * strength[trait, j]) ** 1.5
         np.testing.assert_allclose(weight[varying] / raw[varying], weight[varying][0] / raw[varying][0])
         assert np.all(weight[across & ~varying] == 0)
 
 
-def test_no_exponent_leaves_p_values_their_order():
-    prior = HeredityPrior(np.full((1, 6), 0.3), np.arange(6), 0.0)
-    i, j = np.triu_indices(6, 1)
-    np.testing.assert_allclose(prior.log_weight(0, i, j), 0.0, atol=1e-12)
+def test_no_exponent_leaves_q_values_and_ranks_as_they_are():
+    rng = np.random.default_rng(9)
+    m = 40
+    i, j = np.triu_indices(m, 1)
+    strength = np.where(np.arange(m) < 12, 0.0, rng.uniform(0.2, 1.0, m))[None, :]
+    tested = (i >= 12) & (j >= 12)
+    z = rng.normal(size=i.size) * 2
+    p = np.where(tested, 2 * stats.t.sf(np.abs(z), DF), np.nan) * rng.uniform(1, 1.2, i.size)
+    sweep = sweep_of(i[tested], j[tested], z[tested], 200)
+    found = HeredityPrior(strength, np.arange(m) // 3, 0.0).q_values(0, sweep, i, j, p)
+    for got, expected in zip(found, sweep_q_values(sweep, i, j, p, m), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    # Equal strengths are no prior at any exponent, whatever else does not vary.
+    sweep = sweep_of(i[tested], j[tested], z[tested], tested.sum())
+    p = 2 * stats.t.sf(np.abs(z), DF)
+    equal = HeredityPrior((strength > 0) * 0.3, np.arange(m) // 3, 2.0)
+    q, _ = equal.q_values(0, sweep, i[tested], j[tested], p[tested])
+    np.testing.assert_allclose(q, stats.false_discovery_control(p[tested]))
+
+
+def test_degenerate_pairs_never_make_q_values_smaller():
+    """The weights of the pairs tested add up to their number at most, as Benjamini-Hochberg on p / weight asks."""
+    rng = np.random.default_rng(10)
+    m = 40
+    i, j = np.triu_indices(m, 1)
+    strength = np.where(np.arange(m) < 20, 0.1, rng.uniform(0.2, 1.0, m))[None, :]
+    tested = (i >= 20) | (j >= 20)  # the pairs of weak loci, such as rare ones, are degenerate
+    z = np.where(tested, rng.normal(size=i.size), 0.0)
+    prior = HeredityPrior(strength, np.arange(m), 2.0)
+    p = 2 * stats.t.sf(np.abs(z), DF)
+    i, j, z, p = i[tested], j[tested], z[tested], p[tested]
+    weight = np.exp(prior.log_weight(0, i, j))
+    assert weight.mean() > 1.2
+    q, _ = prior.q_values(0, sweep_of(i, j, z, z.size), i, j, p)
+    ratio = np.minimum(p / weight * weight.mean(), 1.0)
+    np.testing.assert_allclose(q, stats.false_discovery_control(ratio), rtol=1e-8)
+
+
+def test_a_weighted_q_value_is_no_smaller_than_the_exact_p_over_the_weight():
+    rng = np.random.default_rng(11)
+    m = 30
+    i, j = np.triu_indices(m, 1)
+    z = rng.normal(size=i.size)
+    z[0] = 12.0
+    prior = HeredityPrior(rng.uniform(0.2, 1.0, size=(1, m)), np.arange(m), 2.0)
+    p = np.full(i.size, 0.02)  # exact p-values, without the missing calls that made the sweep's so small
+    q, _ = prior.q_values(0, sweep_of(i, j, z, i.size), i, j, p)
+    assert np.all(q >= np.minimum(p / np.exp(prior.log_weight(0, i, j)), 1.0) * (1 - 1e-12))
 
 
 def test_weighted_q_values_are_benjamini_hochberg_on_p_over_weight():

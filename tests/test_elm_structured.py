@@ -19,6 +19,7 @@ from gp_elm.elm.sampled import SampledPopulation
 from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import network_weights
 from gp_elm.errors import InputError
+from gp_elm.io import columns
 
 # More variants than samples, so that the eigenbasis is one of its own; where K is short of rank it is not.
 M = 240
@@ -156,8 +157,19 @@ def test_a_trait_that_is_left_alone(case):
     np.testing.assert_array_equal(both.beta[:, 1], ordinary.beta[:, 1])
     np.testing.assert_array_equal(both.beta[:, 0], found.beta[:, 0])
     np.testing.assert_array_equal(both.population_check, ordinary.population_check)
-    with pytest.raises(InputError, match="trait 1"):
-        structure.pairs(1, raw[:, :1], raw[:, 1:2], study.traits[:, 1])
+    assert np.isnan(structure.pairs(1, raw[:, :1], raw[:, 1:2], study.traits[:, 1])).all()
+
+
+@pytest.mark.parametrize("measured", [0, 1, 3, 5, 8])
+def test_a_heldout_trait_measured_in_few_samples_has_no_pairs(case, measured):
+    raw, study, _, _, _ = case
+    traits = study.traits.copy()
+    traits[measured:, 1] = np.nan
+    structure = build(replace(study, traits=traits), h=np.array([0.5, 0.5]))
+    beta, error, _ = structure.pairs(1, raw[:, :2] * 1.0, raw[:, 90:92] * 1.0, traits[:, 1])
+    # Intercept, two covariates, both loci and their product leave a degree of freedom to seven samples.
+    assert np.isfinite(beta).any() == np.isfinite(error).any() == (measured >= 7)
+    assert np.isfinite(structure.pairs(0, raw[:, :2] * 1.0, raw[:, 90:92] * 1.0, traits[:, 0])[0]).all()
 
 
 def test_one_chromosome_is_left_out_by_blocks(case):
@@ -268,14 +280,14 @@ def analysis_of(raw, study, forms, f, contig=None):
 
 def test_an_analysis_takes_it_where_the_population_check_fails(case, monkeypatch, caplog):
     raw, study, forms, _, f = case
-    monkeypatch.setattr(effects, "STRUCTURED", 1e9)
+    monkeypatch.setattr(columns, "STRUCTURED", 1e9)
     analysis = analysis_of(raw, study, forms, f)
     assert analysis.structure is None and analysis.marginal is analysis.ordinary
     first = analysis.ordinary.population_check
-    monkeypatch.setattr(effects, "STRUCTURED", float(first.mean()))
+    monkeypatch.setattr(columns, "STRUCTURED", float(first.mean()))
     # two hundred variants: by its own error neither trait's check would fail
     assert not any(analysis_of(raw, study, forms, f).structured())
-    monkeypatch.setattr(effects, "CHECK_ERRORS", 0.0)
+    monkeypatch.setattr(columns, "CHECK_ERRORS", 0.0)
     analysis = analysis_of(raw, study, forms, f)
     at = np.array(analysis.structured())
     assert at.sum() == 1
@@ -295,7 +307,7 @@ def test_an_analysis_takes_it_where_the_population_check_fails(case, monkeypatch
 
 def test_variants_without_a_map_in_one_block_count_as_structured(case, monkeypatch):
     raw, study, forms, _, f = case
-    monkeypatch.setattr(effects, "STRUCTURED", 1e9)
+    monkeypatch.setattr(columns, "STRUCTURED", 1e9)
     one = replace(study, blocks=np.zeros(M, int))
     assert analysis_of(raw, one, forms, f, contig=np.zeros(M, int)).structured() == [True, True]
     assert analysis_of(raw, one, forms, f).structured() == [False, False]

@@ -205,7 +205,7 @@ class MixedModel:
             if trait in traits:
                 return basis.rotate(np.ascontiguousarray(columns[rows]))
         raise InputError(
-            f"trait {trait} (counted from 0) has no mixed model: it is constant, missing, or left out"
+            "there is no mixed model of a trait that is constant, or measured in too few samples; leave it out"
         )
 
     def scan(

@@ -117,7 +117,9 @@ class _Tested:
         for kind in KINDS:
             sweep = pairs.sweep(kind, trait)
             if kind == "elm":
-                sweep = None if self.sweeps is None or pairs.structured[trait] else self.sweeps[trait]
+                sweep = (
+                    None if self.sweeps is None or pairs.analysis.structured()[trait] else self.sweeps[trait]
+                )
             p = effects.p_value(kind)
             q, rank = (
                 screened_q_values(p, pairs.n_pairs) if sweep is None else sweep_q_values(sweep, i, j, p, m)

@@ -154,8 +154,8 @@ def _sums_of_squares(pairs: PairAnalysis, t: int) -> dict[str, Estimate]:
         out["dominance_variance_debiased"] = sum_of_squares_variance(
             effects.beta[:, t], effects.standard_error[:, t], spread
         )
-    sweeps = pairs.sweeps
-    if sweeps is not None and pairs.n_pairs < n and sweeps["elm"][t].top.i.size == sweeps["elm"][t].n_tested:
+    sweeps = pairs.sweeps if pairs.n_pairs < n else None
+    if sweeps is not None and sweeps["elm"][t].top.i.size == sweeps["elm"][t].n_tested:
         top = sweeps["elm"][t].top
         out["additive_by_additive_variance_debiased"] = sum_of_squares_variance(
             top.beta, top.standard_error, variance[top.i] * variance[top.j]

@@ -21,13 +21,11 @@ from gp_elm.elm.sensitivity import Sensitivities
 from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
-from gp_elm.io.columns import STRUCTURED
+from gp_elm.io.columns import population_limit
 from gp_elm.results import Result
 
 logger = logging.getLogger(__name__)
 
-CHECK_ERRORS = 4.0
-"""Standard errors by which a population check must exceed 1."""
 MOST_DRAWN = 1_000_000
 MOST_OPERATIONS = 4e12
 """Floating-point operations that evaluating the networks on the drawn population may take."""
@@ -157,7 +155,7 @@ class Analysis:
         few; it can say nothing where variants without a map fall mostly into one block, which is what structure makes
         of them: such a cohort counts as structured.
         """
-        limit = max(STRUCTURED, 1 + CHECK_ERRORS * np.sqrt(2 / self.study.center.size))
+        limit = population_limit(self.study.center.size)
         return [bool(c > limit) or self._one_block for c in self.ordinary.population_check]
 
     @cached_property

@@ -78,21 +78,27 @@ def partner_rows(pairs: PairAnalysis) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``trait``, ``variant`` (index), ``partner_variant_id``, ``partner_elm_beta``, ``partner_elm_p_value``; no row
-        where the pairs were not swept.
+        ``trait``, ``variant`` (index), ``partner_variant_id``, ``partner_elm_beta``, ``partner_elm_p_value`` (NA in a
+        structured cohort); no row where the pairs were not swept.
     """
     names = ["trait", "variant", "partner_variant_id", "partner_elm_beta", "partner_elm_p_value"]
     if pairs.sweeps is None:
         return pd.DataFrame(columns=names)
     ids = pairs.networks.cohort["variant_id"].values
     parts = []
-    for trait, sweep in zip(pairs.networks.traits, pairs.sweeps["elm"], strict=True):
+    for trait, sweep, structured in zip(
+        pairs.networks.traits, pairs.sweeps["elm"], pairs.analysis.structured(), strict=True
+    ):
         found = sweep.variants
         known = found.partner >= 0
         with np.errstate(divide="ignore", invalid="ignore"):
             p = p_value(found.beta / found.standard_error, sweep.df)
+        beta = found.beta
+        if structured:
+            # The sweep is ordinary least squares; the rows of listed pairs are not.
+            beta, p = np.full(beta.shape, np.nan), np.full(p.shape, np.nan)
         partner = np.full(known.size, None, dtype=object)
         partner[known] = ids[found.partner[known]]
-        values = [trait, np.arange(known.size), partner, found.beta, p]
+        values = [trait, np.arange(known.size), partner, beta, p]
         parts.append(pd.DataFrame(dict(zip(names, values, strict=True))))
     return pd.concat(parts, ignore_index=True)

@@ -149,7 +149,7 @@ class _TraitFits:
                 if self.heldout is not None and held is not None:
                     g_i, g_j = _both(self.heldout.read, found.i[at], found.j[at])
                     self._heldout(held, at, g_i, g_j, self.heldout)
-        if self.more is not None and self.more.neighbours is not None:
+        if self.more is not None and self.more.neighbours is not None and not self.related:
             for locus in np.unique(np.r_[found.i, found.j]).tolist():
                 # In genome order each block is read once; the neighbours are kept.
                 self.more.neighbours(locus)
@@ -188,10 +188,10 @@ class _TraitFits:
         found.genotypic_p_value[at] = genotypic.p_value[:, 0]
         if more is None:
             return
-        if not self.related:
+        if not self.related or more.groups is not None:
             robust = robust_pairs(g_i, g_j, response[:, None], covariates, more.groups)
             found.keep("elm_robust", at, robust.beta[:, 0], robust.standard_error[:, 0], robust.df[:, 0])
-        elif more.structure is not None:
+        if self.related and more.structure is not None:
             found.keep("elm", at, *more.structure.pairs(trait, g_i, g_j, response))
             if scale is not None:
                 found.keep("scale", at, *more.structure.pairs(trait, g_i, g_j, columns["scale"]))
@@ -220,9 +220,10 @@ class _TraitFits:
         models = {"elm": self.model, "elm_robust": self.model}
         if self.more is not None and self.more.scale is not None:
             models["scale"] = self.more.scale
+        own = self.model.epistasis.pairs(found.i, found.j, trait)
         for test, model in models.items():
             if test in found.beta:
-                theta = model.epistasis.pairs(found.i, found.j, trait)
+                theta = own if model is self.model else model.epistasis.pairs(found.i, found.j, trait)
                 found.beta[test][across] += theta[across]
                 widening = _widening(model.epistasis, model.response[:, trait], trait)
                 found.standard_error[test][across] *= widening

@@ -250,7 +250,7 @@ class PairAnalysis:
 
     def sweep(self, kind: str, trait: int) -> ColumnSweep | None:
         """Sweep behind the table's p-values of a test, None where they come from elsewhere."""
-        if self.sweeps is None or (kind == "elm" and self.structured[trait]):
+        if self.sweeps is None or (kind == "elm" and self.analysis.structured()[trait]):
             return None
         return self.sweeps[kind][trait]
 

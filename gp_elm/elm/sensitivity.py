@@ -82,7 +82,7 @@ class TraitFactors:
 
     def top(self, k: int, *, tile: int = 1024) -> tuple[Ints, Ints]:
         """The k pairs of columns with the largest variance ``slope^2 Var(x_i) Var(x_j)``, one product a tile."""
-        root = np.sqrt(self.spread)
+        root = np.sqrt(np.maximum(self.spread, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             w = np.where(root > 0, self.w * root, 0.0).astype(np.float32)
             c = np.where(root > 0, self.c / root, 0.0).astype(np.float32)

@@ -219,13 +219,18 @@ class Structure:
         Returns
         -------
         beta, standard_error, df : (P,) float64
-            NaN where the product is collinear with the rest.
+            NaN where the product is collinear with the rest, and for a trait that is left alone, constant, or measured
+            in too few of the samples.
 
         Raises
         ------
         InputError
-            For a trait that is left alone, or a response that lacks samples of the trait.
+            For a response that lacks samples of the trait.
         """
+        size = g_i.shape[1]
+        beta, error, df = (np.full(size, np.nan) for _ in range(3))
+        if trait not in self._whole.parts:
+            return beta, error, df
         lacking = np.isfinite(self._traits[:, trait]) & ~np.isfinite(response)
         if lacking.any():
             raise InputError(
@@ -233,8 +238,6 @@ class Structure:
             )
         y = self._whole.rotate(trait, np.where(np.isfinite(response), response, 0.0)[:, None])
         part = self._whole.parts[trait]
-        size = g_i.shape[1]
-        beta, error, df = (np.full(size, np.nan) for _ in range(3))
         for start in range(0, size, PAIRS):
             at = slice(start, min(start + PAIRS, size))
             x_i, x_j = (centred_dosage(np.ascontiguousarray(g[:, at].T))[0].T for g in (g_i, g_j))

@@ -112,7 +112,11 @@ VARIANTS: tuple[Column, ...] = (
     Column("partner_variant_id", "string", "", "the other locus of its strongest pair", _FOUR),
     Column("partner_elm_beta", "float64", _PAIR, "elm_beta of that pair", _FOUR),
     Column(
-        "partner_elm_p_value", "float64", "", "elm_p_value of that pair, not corrected for the choice", _FOUR
+        "partner_elm_p_value",
+        "float64",
+        "",
+        "elm_p_value of that pair, as it is; NA in a structured cohort",
+        _FOUR,
     ),
     Column("annotation", "string", "", "gene and consequence", "", False),
     Column("flags", "string", "", "words joined by `;`, NA where none: see Flags"),
@@ -152,8 +156,8 @@ PAIRS: tuple[Column, ...] = (
         "elm_robust_standard_error",
         "float64",
         _PAIR,
-        "standard error of elm_beta, clustered by group or, without groups, robust to unequal variances (HC3); NA with "
-        "generalised least squares, whose errors are robust already",
+        "standard error of elm_beta, clustered by group or, without groups, robust to unequal variances (HC3); of "
+        "ordinary least squares in a structured cohort too",
         _SIX,
     ),
     Column("elm_robust_p_value", "float64", "", "two-sided p-value of elm_beta = 0 by that error", _SIX),
@@ -184,7 +188,7 @@ PAIRS: tuple[Column, ...] = (
     *_test(
         "conditional_",
         _PAIR,
-        "interaction_residual_beta given the LD neighbourhoods of both loci",
+        "interaction_residual_beta given the LD neighbourhoods of both loci; NA in a structured cohort",
         _SIX,
     ),
     Column(
@@ -272,6 +276,14 @@ TABLES: dict[str, tuple[Column, ...]] = {
 
 STRUCTURED = 1.5
 """`population_check` above which a cohort counts as structured."""
+CHECK_ERRORS = 4.0
+"""Standard errors by which it must exceed 1, where variants are few."""
+
+
+def population_limit(n_variants: int) -> float:
+    """`population_check`, a mean of so many z^2, above which a cohort counts as structured."""
+    return max(STRUCTURED, 1 + CHECK_ERRORS * (2 / max(n_variants, 1)) ** 0.5)
+
 
 COMPONENTS: dict[str, tuple[str, str, str]] = {
     "phenotypic_variance": ("trait units squared", "variance of the trait less the covariates", "7"),

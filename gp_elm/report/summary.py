@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gp_elm.io.columns import STRUCTURED
+from gp_elm.io.columns import population_limit
 from gp_elm.report.counts import Counts, PairCounts, count_context, count_pairs, count_variants
 from gp_elm.report.estimates import Estimate, differences, fold_r2, named, predictor_names, read_estimates
 
@@ -114,7 +114,9 @@ class TraitSummary:
     @property
     def structured(self) -> bool:
         """Whether the cohort's structure reaches the effects on this trait."""
-        return self.component("population_check").value > STRUCTURED
+        return self.component("population_check").value > population_limit(
+            max(self.elm.tested, self.gwas.tested)
+        )
 
     @property
     def generalised(self) -> bool:
