@@ -7,6 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 
+from gp_elm.association import conditional
 from gp_elm.association.conditional import conditional_pairs
 from gp_elm.association.interaction import interaction_pairs
 from gp_elm.association.neighbourhoods import Neighbourhoods, adjacent_blocks, joint_tagging
@@ -37,6 +38,7 @@ def test_agrees_with_one_regression_on_all_columns(ploidy: int) -> None:
     response = rng.normal(size=(n, 3)) + g[:, [2]] * g[:, [8]] + covariates[:, :1]
     response[rng.random(n) < 0.1, 1] = np.nan
     g[rng.random(n) < 0.05, 2] = np.nan
+    g[rng.random(n) < 0.3, 8] = np.nan
     near = {2: np.array([1, 3]), 8: np.array([9, 7, 10]), 5: np.array([], dtype=np.int64)}
     fits = conditional_pairs(
         np.array([2, 5]), np.array([8, 2]), response, covariates, lambda v: g[:, v], near.__getitem__
@@ -67,6 +69,56 @@ def test_copies_of_a_locus_cost_no_degree_of_freedom() -> None:
             np.array([0]), np.array([6]), y, None, lambda v: g[:, v], lambda _: np.array([1])
         ).beta
     ).all()
+
+
+def test_batches_of_loci_and_of_variants_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    g = chain(300, 20, keep=0.8, seed=5, ploidy=2)
+    g[rng.random(g.shape) < 0.02] = np.nan
+    y = rng.normal(size=(300, 2))
+    i, j = np.array([12, 0, 5, 3, 0]), np.array([1, 19, 15, 10, 9])
+    near = Neighbourhoods(lambda v: g[:, v], np.zeros(20, dtype=np.int64), 0.02)
+    whole = conditional_pairs(i, j, y, None, lambda v: g[:, v], near)
+    monkeypatch.setattr(conditional, "_BYTES", 1)
+    monkeypatch.setattr(conditional, "_CHUNK", 1)
+    for found, expected in zip(conditional_pairs(i, j, y, None, lambda v: g[:, v], near), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [4, 30, 100])
+def test_few_samples_and_uncalled_loci(n: int) -> None:
+    rng = np.random.default_rng(3)
+    g = chain(n, 6, keep=0.5, seed=3)
+    g[:, 1] = np.nan
+    g[: n // 2, 2] = np.nan
+    g[n // 2 :, 3] = np.nan
+    fits = conditional_pairs(
+        np.array([0, 0, 2, 0, 4]),
+        np.array([1, 5, 3, 0, 0]),
+        rng.normal(size=(n, 1)),
+        None,
+        lambda v: g[:, v],
+        lambda _: np.array([], dtype=np.int64),
+    )
+    # Not called, fine, never called together, itself, fine; four samples have no degree of freedom left.
+    assert np.isfinite(fits.beta[:, 0]).tolist() == [False, n > 4, False, False, n > 4]
+    assert np.isfinite(fits.standard_error[:, 0]).tolist() == [False, n > 4, False, False, n > 4]
+    assert n == 4 or fits.df[1, 0] == n - 4
+
+
+def test_what_only_samples_without_a_call_have_costs_no_degree_of_freedom() -> None:
+    rng = np.random.default_rng(4)
+    n = 200
+    g = chain(n, 2, keep=0.5, seed=4)
+    g[:10, 0] = np.nan
+    covariates = np.column_stack([np.arange(n) < 10, rng.normal(size=n)]).astype(float)
+    y = rng.normal(size=(n, 1)) + 50 * covariates[:, :1]
+    none = np.array([], dtype=np.int64)
+    fits = conditional_pairs(np.array([0]), np.array([1]), y, covariates, lambda v: g[:, v], lambda _: none)
+    expected = interaction_pairs(g[10:, [0]], g[10:, [1]], y[10:], covariates[10:, 1:])
+    assert np.isclose(fits.beta[0, 0], expected.beta[0, 0])
+    assert np.isclose(fits.standard_error[0, 0], expected.standard_error[0, 0])
+    assert fits.df[0, 0] == expected.df[0, 0] == 190 - 5
 
 
 def test_neighbours_are_those_in_ld_in_the_block_strongest_first() -> None:

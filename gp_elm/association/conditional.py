@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
-from gp_elm.association.complete import CompleteCases, complete_cases
+from gp_elm.association.complete import complete_cases
 from gp_elm.association.neighbourhoods import ReadColumns, standardised
 from gp_elm.errors import InputError
 from gp_elm.kernels.complete_cases import RELATIVE_PIVOT
@@ -25,7 +26,8 @@ MOST_NEIGHBOURS = 120
 """Neighbours of a locus that are looked at: the strongest, and of the others so many, evenly by strength."""
 MOST_COMPONENTS = 40
 """Principal components that stand for a neighbourhood, never more than a fortieth of the samples."""
-_BYTES = 256 << 20
+_BYTES = 512 << 20
+_CHUNK = 1 << 19
 _SAME = 1e-6
 
 
@@ -55,7 +57,8 @@ def conditional_pairs(
     i, j : (P,) int
         The pairs.
     response : (n, C) float64
-        NaN missing; each pair and response on its own complete cases. A neighbour's missing call counts as its mean.
+        NaN missing; each pair and response on its own complete cases, those with the trait, the covariates and both
+        calls. A neighbour's missing call counts as its mean.
     covariates : (n, q) float64 or None
         Without the intercept, which is added.
     read_columns : callable
@@ -83,37 +86,18 @@ def conditional_pairs(
     groups = complete_cases(response, covariates)
     n = len(response)
     most = min(MOST_COMPONENTS, n // 40)
-    for some in _batches(i, j, max(2, _BYTES // (16 * n * (most + 1)))):
+    locus_bytes = n * (4 * MOST_NEIGHBOURS + 12 * (most + 1))
+    for some in _batches(i, j, max(2, _BYTES // locus_bytes)):
         loci = np.unique(np.r_[i[some], j[some]])
         dosage = read_columns(loci)
-        around = [_components(neighbours(int(locus)), read_columns, most, n) for locus in loci]
+        around = _components([_strongest(neighbours(int(locus))) for locus in loci], read_columns, most, n)
         place = np.searchsorted(loci, [i[some], j[some]])
         for cases in groups:
             rows = np.flatnonzero(cases.rows)
-            complete = np.atleast_1d(np.isfinite(dosage[rows]).all(axis=0))
-            sides = [
-                _Side.of(np.column_stack([dosage[rows, a], around[a][rows]]), cases, rows)
-                if complete[a]
-                else None
-                for a in range(loci.size)
-            ]
+            basis, residual = cases.basis[rows], cases.residual[rows]
+            sides = [_Side.of(dosage[rows, a], around[a][rows], basis, residual) for a in range(loci.size)]
             for p, a, b in zip(some, *place, strict=True):
-                first, second = sides[a], sides[b]
-                if first is None or second is None:
-                    called = cases.rows & np.isfinite(dosage[:, a]) & np.isfinite(dosage[:, b])
-                    if called.sum() < 4:
-                        continue
-                    alone = complete_cases(
-                        np.where(called[:, None], response[:, cases.columns], np.nan), covariates
-                    )[0]
-                    mine = np.flatnonzero(alone.rows)
-                    first, second = (
-                        _Side.of(np.column_stack([dosage[mine, k], around[k][mine]]), alone, mine)
-                        for k in (a, b)
-                    )
-                    found = _fit(first, second, alone, mine)
-                else:
-                    found = _fit(first, second, cases, rows)
+                found = _fit(sides[a], sides[b], basis, residual)
                 for whole, values in zip(fits, found, strict=True):
                     whole[p, cases.columns] = values
     return fits
@@ -134,65 +118,92 @@ def _batches(i: Ints, j: Ints, most_loci: int) -> Iterator[Ints]:
         yield np.array(batch)
 
 
-def _components(near: Ints, read_columns: ReadColumns, most: int, n: int) -> Floats:
-    """Leading principal components (n, k) of the neighbours of a locus."""
+def _strongest(near: Ints) -> Ints:
+    """The strongest of a locus's neighbours, and of the others so many, evenly by strength."""
+    if near.size <= MOST_NEIGHBOURS:
+        return near
     strong = MOST_NEIGHBOURS // 4
-    if near.size > MOST_NEIGHBOURS:
-        others = np.linspace(strong, near.size - 1, MOST_NEIGHBOURS - strong).astype(np.int64)
-        near = near[np.r_[np.arange(strong), others]]
-    if not near.size or not most:
-        return np.empty((n, 0))
-    z = standardised(read_columns(near))
-    values, vectors = np.linalg.eigh((z.T @ z).astype(np.float64))
-    keep = np.flatnonzero(values > _SAME * values[-1])[-most:]
-    return np.asarray(z @ vectors[:, keep])
+    others = np.linspace(strong, near.size - 1, MOST_NEIGHBOURS - strong).astype(np.int64)
+    return near[np.r_[np.arange(strong), others]]
+
+
+def _components(near: list[Ints], read_columns: ReadColumns, most: int, n: int) -> list[NDArray[np.float32]]:
+    """Leading principal components, (n, k) of length 1, of the neighbours of each locus."""
+    variants = np.unique(np.concatenate(near))
+    # Loci nearby share neighbours: each is read once.
+    z = np.empty((n, variants.size), np.float32, order="F")
+    step = max(1, _CHUNK // n)
+    for start in range(0, variants.size, step):
+        z[:, start : start + step] = standardised(read_columns(variants[start : start + step]))
+    out = []
+    for some in near:
+        mine = z[:, np.searchsorted(variants, some)]
+        values, vectors = np.linalg.eigh((mine.T @ mine).astype(np.float64))
+        keep = np.flatnonzero(values > _SAME * values.max(initial=0.0))
+        keep = keep[max(keep.size - most, 0) :]
+        out.append(mine @ (vectors[:, keep] / np.sqrt(values[keep])).astype(np.float32))
+    return out
 
 
 class _Side(NamedTuple):
-    """A locus and its neighbourhood over some complete samples, the covariates taken out.
+    """A locus and its neighbourhood over some samples, the covariates taken out.
 
-    ``x`` (n, k) has columns of length 1, the locus first; ``dosage`` (n,) is its own, centred; ``gram`` (k, k) and
-    ``cross`` (k, C) are the products of x with itself and with the responses.
+    ``x`` (n, k) has the locus first, scaled to length 1; ``dosage`` (n,) is its own, centred, 0 where ``lacking``;
+    ``gram`` (k, k) and ``cross`` (k, C) are the products of x with itself and with the responses.
     """
 
     x: Floats
     dosage: Floats
+    lacking: NDArray[np.bool_]
     gram: Floats
     cross: Floats
 
     @classmethod
-    def of(cls, given: Floats, cases: CompleteCases, rows: Ints) -> _Side:
-        """From dosages and components (n, k), the locus first."""
-        x = given - given.mean(axis=0)
-        dosage = x[:, 0].copy()
-        length = np.sqrt((x**2).sum(axis=0))
-        x /= np.where(length > 0, length, np.inf)
-        basis = cases.basis[rows]
-        for _ in range(2):
-            x -= basis @ (basis.T @ x)
-        return cls(x, dosage, x.T @ x, x.T @ cases.residual[rows])
+    def of(cls, dosage: Floats, around: NDArray[np.float32], basis: Floats, residual: Floats) -> _Side:
+        """From the locus (n,) and its components (n, k - 1)."""
+        lacking = np.isnan(dosage)
+        dosage = np.where(lacking, 0.0, dosage)
+        dosage = np.where(lacking, 0.0, dosage - dosage.sum() / max(np.count_nonzero(~lacking), 1))
+        length = np.sqrt(dosage @ dosage)
+        x = np.column_stack([dosage / length if length > 0 else dosage, around])
+        x -= basis @ (basis.T @ x)
+        return cls(x, dosage, lacking, x.T @ x, x.T @ residual)
 
 
-def _fit(first: _Side, second: _Side, cases: CompleteCases, rows: Ints) -> tuple[Floats, Floats, Floats]:
-    """Coefficient, error and df (C,) of the product of two loci, beside both with their neighbourhoods."""
+def _fit(first: _Side, second: _Side, basis: Floats, residual: Floats) -> tuple[Floats, Floats, Floats]:
+    """Coefficient, error and df (C,) of the product of two loci, beside both with their neighbourhoods.
+
+    The samples that lack a call of this pair are taken out of the products over all samples, which is exactly the
+    regression without them.
+    """
+    lacking = np.flatnonzero(first.lacking | second.lacking)
+    n = len(first.dosage) - lacking.size
     product = first.dosage * second.dosage
-    product -= product.mean()
+    product -= product.sum() / max(n, 1)
+    product[lacking] = 0.0
     total = float(product @ product)
-    basis, residual = cases.basis[rows], cases.residual[rows]
-    for _ in range(2):
-        product -= basis @ (basis.T @ product)
+    parts = (basis, first.x, second.x)
+    out = np.concatenate([part[lacking] for part in parts], axis=1)
     between = first.x.T @ second.x
-    gram = np.block([[first.gram, between], [between.T, second.gram]])
-    values, vectors = np.linalg.eigh(gram)
-    # A direction of which next to nothing is left is one that the others have.
-    keep = values > _SAME
-    roots = vectors[:, keep] / np.sqrt(values[keep])
-    on_product = roots.T @ np.r_[first.x.T @ product, second.x.T @ product]
-    on_response = roots.T @ np.concatenate([first.cross, second.cross])
-    left = float(product @ product) - float(on_product @ on_product)
-    df = len(product) - basis.shape[1] - int(keep.sum()) - 1
-    if left <= RELATIVE_PIVOT * total or df < 1 or min(first.gram[0, 0], second.gram[0, 0]) == 0:
+    gram = linalg.block_diag(
+        np.eye(basis.shape[1]), np.block([[first.gram, between], [between.T, second.gram]])
+    )
+    gram -= out.T @ out
+    # A column of which next to nothing is left is one that the others have.
+    root, order, rank, _ = linalg.lapack.dpstrf(gram, tol=_SAME, lower=1)
+    root, order = root[:rank, :rank], order[:rank] - 1
+    with_product = np.concatenate([part.T @ product for part in parts])
+    with_response = (
+        np.concatenate([basis.T @ residual, first.cross, second.cross]) - out.T @ residual[lacking]
+    )
+    both = np.column_stack([with_product, with_response])[order]
+    both = linalg.solve_triangular(root, both, lower=True, check_finite=False)
+    on_product, on_response = both[:, 0], both[:, 1:]
+    left = total - float(on_product @ on_product)
+    df = n - int(rank) - 1
+    if left <= RELATIVE_PIVOT * total or df < 1:
         return (np.full(residual.shape[1], np.nan),) * 3
     beta = (product @ residual - on_product @ on_response) / left
-    rss = (residual**2).sum(axis=0) - (on_response**2).sum(axis=0) - beta**2 * left
+    rss = (residual**2).sum(axis=0) - (residual[lacking] ** 2).sum(axis=0)
+    rss = rss - (on_response**2).sum(axis=0) - beta**2 * left
     return beta, np.sqrt(np.maximum(rss, 0.0) / df / left), np.full(beta.size, float(df))
