@@ -84,7 +84,10 @@ def test_moments_are_those_of_the_eigenvalues(n, share):
     count = np.full(100, 96.0)
     rows = np.sort(rng.choice(n, int(share * n), replace=False))
     basis = np.full((rows.size, 1), rows.size**-0.5)
-    second, third = central_moments(lambda a, b: x[:, a:b], rows, n, basis, blocks, count, rng)
+    second, third = central_moments(
+        lambda a, b: x[:, a:b], rows, np.array([float(n)]), basis, blocks, count, rng
+    )
+    second, third = second[:, 0], third[:, 0]
     found, exact = [], []
     for i in range(0, 100, 2):
         values = product_eigenvalues(
@@ -120,6 +123,17 @@ def test_nothing_is_found_where_nothing_interacts(monkeypatch, case, exact):
     assert np.isfinite(p).all() and p.min() > 0 and p.max() <= 1
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.02)
     assert np.mean(p < 0.5) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_trait_measured_in_few_of_the_samples_keeps_its_level(monkeypatch):
+    monkeypatch.setattr(context, "EXACT_WORK", 0)
+    rng = np.random.default_rng(8)
+    raw, blocks = block_genotypes(rng, 1000, [1] * 250)
+    traits = rng.normal(size=(1000, 16))
+    traits[200:, 1:] = np.nan
+    p = p_values_of(rng, raw, blocks, traits)[:, 1:]
+    assert np.mean(p < 0.05) == pytest.approx(0.055, abs=0.025)
+    assert np.mean(p < 0.001) < 0.004
 
 
 def test_hubs_are_found_by_the_sum_and_single_partners_by_the_smallest():

@@ -230,6 +230,60 @@ def test_population_check_is_near_one_without_structure():
     assert np.mean(checks) == pytest.approx(1.0, abs=0.15)
 
 
+def drawn_population(study, forms, *, n=20_000, offsets=None):
+    return SampledPopulation(
+        study, [form.columns for form in forms], [form.__call__ for form in forms], offsets, n=n, seed=1
+    )
+
+
+@pytest.mark.parametrize("sizes", [[1] * 30, [10, 10, 10], [25, 5]])
+@pytest.mark.parametrize("n", [400, 4000])
+def test_population_check_of_a_drawn_population_is_near_one_without_structure(sizes, n):
+    rng = np.random.default_rng(3)
+    checks = []
+    for _ in range(15):
+        raw, blocks = block_genotypes(rng, 400, sizes, missing=0.02)
+        study = make_study(rng, raw, blocks, rng.normal(size=(400, 8)))
+        study.traits[rng.random(study.traits.shape) < [0.5] * 4 + [0.0] * 4] = np.nan
+        forms = [random_form(rng, range(0, 30, 2), n_traits=8) for _ in range(3)]
+        for form in forms:
+            # Products with the variant's own block make its errors unequal; the scan takes them as equal.
+            form.output *= 0.05
+        f = predictions(study, forms)
+        found = marginal_effects(study, drawn_population(study, forms, n=n), f, study.traits, reader(raw))
+        checks.append(found.population_check)
+    assert np.mean(checks) == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("sizes", [[1] * 30, [10, 10, 10], [25, 5]])
+def test_population_check_of_a_drawn_population_is_that_of_the_closed_form(sizes):
+    rng = np.random.default_rng(5)
+    # Families: two halves of a chromosome are together more often than chance.
+    found = []
+    for _ in range(6):
+        raw, blocks = block_genotypes(rng, 60, sizes, ploidy=1)
+        family = rng.integers(0, 60, (30, 2, 1)).repeat(10, axis=0)
+        parent = np.take_along_axis(family[:, :, 0], rng.integers(0, 2, (300, 2)), axis=1)
+        raw = (raw[parent[:, 0]] + raw[parent[:, 1]]).astype(np.int8)
+        study = make_study(rng, raw, blocks, rng.normal(size=(300, 2)))
+        forms = [random_form(rng, range(30)) for _ in range(3)]
+        offsets = [rng.normal(size=(2, 30)) for _ in range(3)]
+        f = predictions(study, forms)
+        for k, offset in enumerate(offsets):
+            f[study.folds == k] += (raw - study.center)[study.folds == k] @ offset.T
+        for population in (
+            QuadraticPopulation(study, forms, offsets),
+            drawn_population(study, forms, offsets=offsets),
+        ):
+            effects = marginal_effects(study, population, f, study.traits, reader(raw))
+            found.append(effects.population_check)
+    exact, drawn = np.array(found[::2]), np.array(found[1::2])
+    assert exact.mean() > 1.5
+    # The drawn means are off by n / N_P of the variance, which few blocks share among all their variants.
+    np.testing.assert_allclose(drawn, exact, rtol=0.35)
+    np.testing.assert_allclose(drawn.mean(), exact.mean(), rtol=0.08)
+
+
 def test_weights_are_fitted_on_the_other_folds():
     rng = np.random.default_rng(9)
     folds = np.arange(90) % 3

@@ -77,11 +77,12 @@ def context_p_values(
 
     Notes
     -----
-    The sum of z^2 is a ratio of quadratic forms ``N y'Ay / y'y``, A = R R' with R the normalised products, each less
-    its projection on both loci and the covariates. Few loci: its p-value from the eigenvalues of R'R. Many: from three
-    moments, by Hutchinson's estimator on at most 4,000 samples; there products are normalised together, which blocks
-    in equilibrium allow. The smallest p-value is Sidak-corrected for the effective number of partners, taken from the
-    smallest p-values of simulated null traits at their 5 % quantile.
+    The sum of z^2 is a ratio of quadratic forms ``N y'Ay / y'y``, A = R R' with R the normalised products, each
+    less its projection on both loci and the covariates. Few loci: its p-value from the eigenvalues of R'R. Many:
+    from three moments, by Hutchinson's estimator on at most 4,000 samples, set to each trait's own number of
+    samples; there products are normalised together, which blocks in equilibrium allow. The smallest p-value is
+    Sidak-corrected for the effective number of partners, taken from the smallest p-values of simulated null traits
+    at their 5 % quantile.
     """
     m, n_traits = model.study.center.size, model.rest.shape[1]
     out = np.full((m, n_traits), np.nan)
@@ -176,14 +177,15 @@ def _sum_p_values(
                     for t in columns:
                         out[i, t] = ratio_p_value(eigenvalues, df[t] + 1, float(total[i, t]))
         return out
-    used = np.flatnonzero(np.isfinite(model.response).any(1) & complete)
-    rows = _some(used, MOMENT_SAMPLES, rng)
+    measured = np.isfinite(model.response) & complete[:, None]
+    rows = _some(np.flatnonzero(measured.any(1)), MOMENT_SAMPLES, rng)
+    n_measured = np.maximum(measured.sum(0), 1.0)
     second, third = central_moments(
-        read_block, rows, used.size, _basis(study.covariates, rows), study.blocks, partners.tested, rng
+        read_block, rows, n_measured, _basis(study.covariates, rows), study.blocks, partners.tested, rng
     )
     n = df[None, :] + 1
-    variance = 2 * n / (n + 2) * second[:, None]
-    skewed = 8 * n**2 / ((n + 2) * (n + 4)) * third[:, None]
+    variance = 2 * n / (n + 2) * second
+    skewed = 8 * n**2 / ((n + 2) * (n + 4)) * third
     mean = np.broadcast_to(partners.tested[:, None], total.shape)
     return np.where(mean > 0, gamma_p_value(total, mean, variance, skewed), np.nan)
 

@@ -57,7 +57,7 @@ def product_eigenvalues(x: Floats, locus: int, others: Ints, basis: Floats) -> F
 def central_moments(
     read_block: ReadBlock,
     rows: Ints,
-    n_samples: int,
+    n_samples: Floats,
     basis: Floats,
     blocks: Ints,
     tested: Floats,
@@ -67,8 +67,8 @@ def central_moments(
 
     A = M D K D M with K the samples' relatedness over the other blocks, D the locus's dosages, and M the projection
     away from covariates and locus, scaled to the trace that the normalised products have. Less the mean eigenvalue,
-    the moments depend on the number of samples through the diagonal of A alone, which falls with it: what a sub-sample
-    has too much of it is taken off.
+    the moments depend on the number of samples through the diagonal of A alone, which falls with it: what the rows
+    have too much of it for a trait is taken off, and what they have too little of it is added.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def central_moments(
         Centred dosages.
     rows : (n,) int
         Samples to take.
-    n_samples : int
-        Samples of the sweep.
+    n_samples : (T,) float
+        Samples of the sweep in which each trait is measured.
     basis : (n, k) float
         Orthonormal basis of intercept and covariates over the rows.
     blocks : (m,) int
@@ -89,7 +89,7 @@ def central_moments(
 
     Returns
     -------
-    second, third : (m,) float
+    second, third : (m, T) float
     """
     n, m = rows.size, blocks.size
     kernel = np.zeros((n, n), np.float32)
@@ -97,7 +97,7 @@ def central_moments(
         x = _standardised(read_block, rows, np.arange(start, min(start + CHUNK, m)))
         kernel += x @ x.T
     probes = rng.choice(np.array([-1, 1], np.float32), (PROBES, n, 1))
-    second, third = np.zeros(m), np.zeros(m)
+    second, third, diagonal = np.zeros(m), np.zeros(m), np.zeros(m)
     for start in range(0, m, CHUNK):
         mine = slice(start, min(start + CHUNK, m))
         x = _standardised(read_block, rows, np.arange(mine.start, mine.stop))
@@ -111,11 +111,10 @@ def central_moments(
             u = form.times(form.project(np.broadcast_to(probe, x.shape)))
             second[mine] += (u * u).sum(0, dtype=np.float64) / PROBES
             third[mine] += (u * form.times(u)).sum(0, dtype=np.float64) / PROBES
-        surplus = np.maximum(form.diagonal_squares - tested[mine] ** 2 / n, 0.0) * (1 - n / n_samples)
-        ratio = np.clip(1 - surplus / np.maximum(second[mine], 1e-300), 0.05, 1.0)
-        second[mine] *= ratio
-        third[mine] *= ratio**1.5
-    return second, third
+        diagonal[mine] = np.maximum(form.diagonal_squares - tested[mine] ** 2 / n, 0.0)
+    surplus = diagonal[:, None] * (1 - n / n_samples)
+    ratio = np.maximum(1 - surplus / np.maximum(second, 1e-300)[:, None], 0.05)
+    return second[:, None] * ratio, third[:, None] * ratio**1.5
 
 
 class _Centred:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,8 @@ class Effects:
     weights : (folds, T) float
         `network_weight` of each fold.
     population_check : (T,) float
-        Mean z^2 of the network's effects in the cohort less those in the population; near 1 in an unstructured cohort.
+        Mean z^2 of the effects, in the cohort, of the network's prediction from the other blocks, which are 0 in the
+        population; near 1 in an unstructured cohort.
     structured : (T,) bool
         Whether the regression was a generalised one (:class:`gp_elm.elm.structured.Structure`).
     """
@@ -70,10 +71,43 @@ def centred_reader(read: ReadDosage, center: Floats) -> ReadBlock:
     return block
 
 
+class DrawnParts:
+    """E[f | x_B] of the out-of-fold predictions in a sampled population: means over the samples that got the block.
+
+    Within the samples to which a member gave block B the prediction varies by the other blocks alone, so that the mean
+    is off by ``Var(f - f_B) n / N_P``. A member that gave the block to none has NaN.
+    """
+
+    def __init__(self, population: SampledPopulation) -> None:
+        self._population = population
+
+    def blocks_with_columns(self) -> Iterator[int]:
+        """Labels of the blocks in which some network has a variant."""
+        population = self._population
+        return iter(np.unique(population.study.blocks[population.columns]).tolist())
+
+    def block_part(self, block: int) -> Floats:
+        """Out-of-fold prediction given a block alone, (n, T)."""
+        study, values, offset = self._population.study, self._population._values, self._population._offset
+        donor = self._population.population.donor[:, block]
+        count = np.bincount(donor, minlength=study.rows.size)
+        drawn = values[study.folds[donor], np.arange(donor.size)]
+        sums = [np.bincount(donor, drawn[:, t], minlength=count.size) for t in range(values.shape[2])]
+        out = np.column_stack(sums) / np.where(count > 0, count, np.nan)[:, None]
+        if offset is not None:
+            here = np.flatnonzero(study.blocks[self._population.columns] == block)
+            at = self._population.columns[here]
+            x = study.store.block(study.rows, columns=at, center=study.center[at])
+            for k, coefficients in enumerate(offset):
+                mine = study.folds == k
+                out[mine] += x[mine] @ coefficients[:, here].T
+        return out
+
+
 class BlockParts:
     """The last few blocks' out-of-fold predictions; variants of a block mostly stand together."""
 
-    def __init__(self, population: QuadraticPopulation) -> None:
+    def __init__(self, population: QuadraticPopulation | DrawnParts) -> None:
         self._population, self._with_columns = population, set(population.blocks_with_columns())
         self._kept: OrderedDict[int, Floats] = OrderedDict()
 
@@ -136,36 +170,34 @@ def marginal_effects(
     beta, error, df = (np.full((m, n_traits), np.nan) for _ in range(3))
     squares, tested = np.zeros(n_traits), np.zeros(n_traits)
     scan = dominance_block if dominance else scan_block
-    parts = BlockParts(population) if isinstance(population, QuadraticPopulation) else None
-    sampled = unweighted = None
+    sampled = None
     if isinstance(population, SampledPopulation):
+        parts = BlockParts(DrawnParts(population))
         sampled = population.marginal(weights * study.fold_shares(), centred_reader(read, study.center))
-        unweighted = population.marginal(study.fold_shares(), centred_reader(read, study.center))
+    else:
+        parts = BlockParts(population)
     for start in range(0, m, CHUNK):
         stop = min(start + CHUNK, m)
         raw = read(start, stop)
         z2 = np.full((stop - start, n_traits), np.nan)
         labels = study.blocks[start:stop]
-        own = [int(label) for label in np.unique(labels) if parts is not None and int(label) in parts]
+        own = [int(label) for label in np.unique(labels) if int(label) in parts]
         plain = np.flatnonzero(~np.isin(labels, own))
-        for here, part in [(np.flatnonzero(labels == label), parts[label]) for label in own if parts] + [
-            (plain, 0.0)
-        ]:
+        for here, part in [(np.flatnonzero(labels == label), parts[label]) for label in own] + [(plain, 0.0)]:
             if here.size == 0:
                 continue
-            found = scan(raw[:, here], response + weight * part, study.covariates)
+            exact = weight * part if sampled is None else 0.0
+            found = scan(raw[:, here], response + exact, study.covariates)
             at = here + start
             beta[at], error[at], df[at] = found.beta, found.standard_error, found.df
             # What the cohort's structure makes of the rest of the network's prediction: nothing, were there none.
             rest = scan(raw[:, here], measured_prediction - part, study.covariates)
             z2[here] = _squared_z(rest.beta, rest.standard_error)
-        if sampled is not None and unweighted is not None:
+        if sampled is not None:
             indicator = dominance_indicator(raw) if dominance else None
             theta, variance = sampled.block(start, stop, dominance=indicator)
             beta[start:stop] += theta
             error[start:stop] = np.sqrt(error[start:stop] ** 2 + variance)
-            theta, variance = unweighted.block(start, stop, dominance=indicator)
-            z2 = _squared_z(rest.beta - theta, np.sqrt(rest.standard_error**2 + variance))
         good = np.isfinite(z2)
         squares += np.where(good, z2, 0.0).sum(0)
         tested += good.sum(0)
