@@ -10,6 +10,7 @@ import pytest
 from fake_results import fake_run, fake_tables
 
 from gp_elm.errors import InputError
+from gp_elm.io.columns import FLAGS
 from gp_elm.io.tables import write_table
 from gp_elm.report.page import report_folder, write_report
 from gp_elm.report.sections import trait_section
@@ -121,7 +122,7 @@ def test_pairs_are_shown_with_every_doubt(html: str) -> None:
     text = " ".join(Page(html).text)
     for column in ("robust", "conditional", "scale", "(power)", "(by prior)", "(0.97)", "joint tagging"):
         assert column in text
-    assert "joint tagging</b>: both loci are in one LD block" in html
+    assert f"joint tagging</b>: {FLAGS['joint_tagging'].removeprefix('pairs: ')}" in html
     assert "No product lasso: 12,497,500 products are more than 20,000." in text
     assert "weight 0.62" in text and "fold networks alone" in text
 
