@@ -35,7 +35,7 @@ from gp_elm.cohort import open_cohort
 from gp_elm.elm.effects import Analysis
 from gp_elm.elm.pair_evidence import PairModel
 from gp_elm.elm.structured import Structure
-from gp_elm.io.columns import STRUCTURED
+from gp_elm.io.components import STRUCTURED
 
 SEEDS, TRAITS = 24, 6
 KINDS = ("mouse_additive", "mouse_cage", "mouse_pairs", "wheat_additive")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from gp_elm.errors import InputError
-from gp_elm.io.columns import population_limit
+from gp_elm.io.components import population_limit
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from gp_elm.elm.sampled import SampledPopulation
 from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import network_weights
 from gp_elm.errors import InputError
-from gp_elm.io import columns
+from gp_elm.io import components
 
 # More variants than samples, so that the eigenbasis is one of its own; where K is short of rank it is not.
 M = 240
@@ -280,14 +280,14 @@ def analysis_of(raw, study, forms, f, contig=None):
 
 def test_an_analysis_takes_it_where_the_population_check_fails(case, monkeypatch, caplog):
     raw, study, forms, _, f = case
-    monkeypatch.setattr(columns, "STRUCTURED", 1e9)
+    monkeypatch.setattr(components, "STRUCTURED", 1e9)
     analysis = analysis_of(raw, study, forms, f)
     assert analysis.structure is None and analysis.marginal is analysis.ordinary
     first = analysis.ordinary.population_check
-    monkeypatch.setattr(columns, "STRUCTURED", float(first.mean()))
+    monkeypatch.setattr(components, "STRUCTURED", float(first.mean()))
     # two hundred variants: by its own error neither trait's check would fail
     assert not any(analysis_of(raw, study, forms, f).structured())
-    monkeypatch.setattr(columns, "CHECK_ERRORS", 0.0)
+    monkeypatch.setattr(components, "CHECK_ERRORS", 0.0)
     analysis = analysis_of(raw, study, forms, f)
     at = np.array(analysis.structured())
     assert at.sum() == 1
@@ -307,7 +307,7 @@ def test_an_analysis_takes_it_where_the_population_check_fails(case, monkeypatch
 
 def test_variants_without_a_map_in_one_block_count_as_structured(case, monkeypatch):
     raw, study, forms, _, f = case
-    monkeypatch.setattr(columns, "STRUCTURED", 1e9)
+    monkeypatch.setattr(components, "STRUCTURED", 1e9)
     one = replace(study, blocks=np.zeros(M, int))
     assert analysis_of(raw, one, forms, f, contig=np.zeros(M, int)).structured() == [True, True]
     assert analysis_of(raw, one, forms, f).structured() == [False, False]

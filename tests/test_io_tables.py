@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from gp_elm.errors import InputError, OptionError, OutputError
 from gp_elm.io.arrangement import arrange, natural_rank
-from gp_elm.io.columns import COMPONENTS, PAIRS, SECTIONS, TABLES, VARIANCE, VARIANTS
+from gp_elm.io.columns import PAIRS, SECTIONS, TABLES, VARIANCE, VARIANTS
 from gp_elm.io.columns_page import render_tables_page
+from gp_elm.io.components import COMPONENTS
 from gp_elm.io.tables import read_table, write_table
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,7 +21,7 @@ from gp_elm.elm.sensitivity import Sensitivities
 from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
-from gp_elm.io.columns import population_limit
+from gp_elm.io.components import population_limit
 from gp_elm.results import Result
 
 logger = logging.getLogger(__name__)

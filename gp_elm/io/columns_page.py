@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from gp_elm.io.columns import COMPONENTS, FLAGS, SECTIONS, TABLES
+from gp_elm.io.columns import FLAGS, SECTIONS, TABLES
+from gp_elm.io.components import COMPONENTS
 
 
 def render_tables_page() -> str:
@@ -18,7 +19,7 @@ def render_tables_page() -> str:
     lines = [
         "# Result tables",
         "",
-        "<!-- Made by gp_elm.io.columns_page from the registry in gp_elm.io.columns: change that. -->",
+        "<!-- Made by gp_elm.io.columns_page from gp_elm.io.columns and gp_elm.io.components: change those. -->",
         "",
         "Every table is written as TSV and as Parquet with the same columns, except `variance`, which is",
         "TSV alone. Missing values are `NA`, numbers are written with every digit they have, and the",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gp_elm.io.columns import population_limit
+from gp_elm.io.components import population_limit
 from gp_elm.report.counts import Counts, PairCounts, count_context, count_pairs, count_variants
 from gp_elm.report.estimates import Estimate, differences, fold_r2, named, predictor_names, read_estimates
 
