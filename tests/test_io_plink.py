@@ -234,11 +234,6 @@ def test_long_alleles_and_equal_alleles_are_no_error(prefix: Path) -> None:
     assert len(cohort["variant_effect_allele"].to_numpy()[0]) == 400
 
 
-def test_an_unknown_engine_lists_what_there_is(prefix: Path) -> None:
-    with pytest.raises(OptionError, match=r"engine 'magic' is not known; there is: bed-reader"):
-        read_plink(prefix, engine="magic")
-
-
 def test_compressed_and_other_formats_are_recognised(tmp_path: Path) -> None:
     (tmp_path / "x.bed.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"x\.bed: no such file; .*x\.bed\.gz is there: gunzip it first"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gp_elm.errors import InputError, OptionError
 from gp_elm.genotypes.frequencies import VariantStatistics, variant_statistics
-from gp_elm.io.blocks import attach, source_blocks
+from gp_elm.io.blocks import Blocks, Recoding, attach, source_blocks
 from gp_elm.schema import MISSING
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,9 @@ FEWEST_EXPECTED = 10.0
 
 NEARLY_INBRED = 0.01
 """Share of the promised heterozygotes below which a cohort is called nearly inbred in the log."""
+
+AS_READ, HALVED = (0, 1, 2, MISSING), (0, MISSING, 1, MISSING)
+"""What 0, 1, 2 copies and a missing call become."""
 
 SEX_CHROMOSOMES = frozenset({"X", "Y", "XY", "MT", "M", "23", "24", "25", "26"})
 
@@ -104,7 +107,7 @@ def set_ploidy(cohort: xr.Dataset, ploidy: int) -> xr.Dataset:
     if blocks is not None:
         return attach(
             recoded,
-            replace(blocks, haploid=True),
+            replace(blocks, recoding=_haploid(blocks)),
             chunk_variants=cohort["call_dosage"].encoding["chunk_variants"],
         )
     dosage = cohort["call_dosage"].data
@@ -156,6 +159,17 @@ def settle_ploidy(cohort: xr.Dataset, statistics: VariantStatistics, ploidy: int
         if sex:
             log.info("chromosome %s counts 0/1/2 in every sample, as PLINK codes it", ", ".join(sex))
     return set_ploidy(cohort, chosen)
+
+
+def _haploid(blocks: Blocks) -> Recoding:
+    """Copies 0 and 2 become 0 and 1 and heterozygotes missing, in every sample."""
+    n_variants, n_samples = blocks.source.shape
+    return Recoding(
+        kind=np.ones(n_variants, np.uint8),
+        sex=np.zeros(n_samples, np.uint8),
+        table=np.array([[AS_READ] * 3, [HALVED] * 3], np.int8),
+        factor=np.array([[1.0] * 3, [0.5] * 3], np.float32),
+    )
 
 
 def _halve(block: NDArray[Any]) -> NDArray[Any]:

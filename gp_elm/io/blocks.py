@@ -1,66 +1,122 @@
-"""Genotypes of a BED file as a lazy dask array whose blocks are whole-sample slabs of variants."""
+"""Genotypes of a file as a lazy dask array whose blocks are whole-sample slabs of variants."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import dask.array as da
 import numpy as np
 import xarray as xr
-from bed_reader import open_bed
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from gp_elm.schema import MISSING
-
 BLOCK_BYTES = 2**24
-"""Bytes of one default block as int8: consumers hold four to eight times that as floats."""
+"""Bytes of one default block: consumers hold four to eight times that of int8 as floats."""
 
 Index = NDArray[np.int64]
 
 
-def default_chunk(n_samples: int) -> int:
-    """Variants of one block, so that a block of int8 takes about 16 MiB.
+def default_chunk(variant_bytes: int) -> int:
+    """Variants of one block, so that a block takes about 16 MiB.
 
     Parameters
     ----------
-    n_samples : int
-        Samples of the cohort.
+    variant_bytes : int
+        Bytes of a variant: the samples, where they are int8.
 
     Returns
     -------
     int
         Variants, a multiple of 16, at least 16.
     """
-    return max(16, BLOCK_BYTES // max(n_samples, 1) // 16 * 16)
+    return max(16, BLOCK_BYTES // max(variant_bytes, 1) // 16 * 16)
+
+
+class Source(Protocol):
+    """A file of genotypes: a path and a layout, no open handle, so that it can be pickled."""
+
+    @property
+    def path(self) -> str:
+        """The file or folder."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Variants and samples in the file."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """int8 (-1 missing) for hard calls, float32 (NaN missing) for dosages."""
+
+    def read(self, variants: Index, samples: Index | None) -> NDArray[Any]:
+        """Copies of the effect allele, order C (v, k); ``samples`` None reads all."""
+
+    def token(self) -> object:
+        """What changes when the file changes, for :func:`dask.base.tokenize`."""
 
 
 @dataclass(frozen=True, eq=False)
-class BedBlocks:
-    """A BED file seen as an int8 array (variants, samples) of effect-allele counts, -1 missing.
-
-    It holds a path and indices, no file handle, so it can be pickled; a block is read when it is asked for,
-    and only the chosen samples of it are decoded.
+class Recoding:
+    """What becomes of the copies read, by kind of variant and sex of the sample.
 
     Attributes
     ----------
-    path : str
-        The variant-major BED file.
-    file_shape : tuple of int
-        Variants and samples in the file.
-    variants, samples : ndarray of int64
-        Rows and columns of the file that the array shows, in its order.
-    haploid : bool
-        Whether copies 0/2 are shown as 0/1 and heterozygotes as missing.
+    kind : ndarray of uint8 (m,)
+        Row of ``table`` of each variant in the file.
+    sex : ndarray of uint8 (n,)
+        Column of ``table`` of each sample in the file: 0 unknown, 1 male, 2 female.
+    table : ndarray of int8 (kinds, 3, 4)
+        What 0, 1, 2 copies and a missing call become.
+    factor : ndarray of float32 (kinds, 3)
+        By what imputed dosages are multiplied; NaN makes them missing.
     """
 
-    path: str
-    file_shape: tuple[int, int]
+    kind: NDArray[np.uint8]
+    sex: NDArray[np.uint8]
+    table: NDArray[np.int8]
+    factor: NDArray[np.float32]
+
+    def apply(self, block: NDArray[Any], variants: Index, samples: Index) -> NDArray[Any]:
+        """Recode a block (v, k) of some variants and samples of the file."""
+        kind, sex = self.kind[variants], self.sex[samples]
+        changed = np.flatnonzero(kind)
+        if not changed.size:
+            return block
+        if block.dtype.kind == "f":
+            block[changed] *= self.factor[kind[changed]][:, sex]
+            return block
+        for row in changed:
+            # -1 takes the last entry
+            block[row] = self.table[kind[row]][sex, block[row]]
+        return block
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A source seen as an array (variants, samples) of effect-allele counts, read when asked for.
+
+    Only the chosen samples of a block are decoded. It can be pickled.
+
+    Attributes
+    ----------
+    source : Source
+        Where the genotypes are.
+    variants, samples : ndarray of int64
+        Rows and columns of the source that the array shows, in its order.
+    recoding : Recoding, optional
+        Haploid counts and sex chromosomes; copies as read where None.
+    """
+
+    source: Source
     variants: Index
     samples: Index
-    haploid: bool = False
+    recoding: Recoding | None = None
+
+    @classmethod
+    def whole(cls, source: Source) -> Blocks:
+        """All of a source."""
+        n_variants, n_samples = source.shape
+        return cls(source, np.arange(n_variants), np.arange(n_samples))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,25 +130,18 @@ class BedBlocks:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Always int8."""
-        return np.dtype(np.int8)
+        """That of the source."""
+        return self.source.dtype
 
-    def __getitem__(self, key: Any) -> NDArray[np.int8]:
+    def __getitem__(self, key: Any) -> NDArray[Any]:
         """Read a block; ``key`` is a slice, an array of positions or one position for each dim."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         variants, samples = np.atleast_1d(self.variants[rows]), np.atleast_1d(self.samples[columns])
-        n_variants, n_samples = self.file_shape
+        n_samples = self.source.shape[1]
         whole = len(samples) == n_samples and bool(np.array_equal(samples, np.arange(n_samples)))
-        bed = open_bed(
-            self.path, iid_count=n_samples, sid_count=n_variants, skip_format_check=True, num_threads=1
-        )
-        # order F of (samples, variants) is several times faster, and its transpose is the block in order C
-        index = (slice(None) if whole else samples, variants)
-        block: NDArray[np.int8] = bed.read(index=index, dtype="int8", order="F", num_threads=1).T
-        if self.haploid:
-            block = _HALVED[block.view(np.uint8)]
-        else:
-            np.maximum(block, np.int8(MISSING), out=block)  # bed-reader writes -127 for missing
+        block = self.source.read(variants, None if whole else samples)
+        if self.recoding is not None:
+            block = self.recoding.apply(block, variants, samples)
         return block[
             tuple(0 if np.ndim(k) == 0 and not isinstance(k, slice) else slice(None) for k in (rows, columns))
         ]
@@ -108,37 +157,33 @@ class BedBlocks:
         Returns
         -------
         dask.array.Array
-            int8 (variants, samples); its name depends on the file's size and time and on what is shown of it.
+            (variants, samples); its name depends on the state of the source and on what is shown of it.
         """
-        chunk = chunk_variants or default_chunk(len(self.samples))
-        state = os.stat(self.path)
+        chunk = chunk_variants or default_chunk(len(self.samples) * self.dtype.itemsize)
+        recoding = self.recoding
         token = tokenize(
-            os.path.abspath(self.path), state.st_size, state.st_mtime_ns, self.variants, self.samples,
-            self.haploid, chunk,
+            type(self.source).__name__, self.source.token(), self.variants, self.samples, chunk,
+            None if recoding is None else (recoding.kind, recoding.sex, recoding.table, recoding.factor),
         )  # fmt: skip
         return da.from_array(
             self,
             chunks=(chunk, max(len(self.samples), 1)),
-            name=f"bed-{token}",
+            name=f"genotypes-{token}",
             asarray=False,
             lock=False,
             inline_array=False,
-            meta=np.empty((0, 0), np.int8),
+            meta=np.empty((0, 0), self.dtype),
         )
 
 
-_HALVED = np.full(256, MISSING, np.int8)
-_HALVED[[0, 2]] = 0, 1
-
-
-def attach(cohort: xr.Dataset, blocks: BedBlocks, *, chunk_variants: int | None = None) -> xr.Dataset:
+def attach(cohort: xr.Dataset, blocks: Blocks, *, chunk_variants: int | None = None) -> xr.Dataset:
     """Make ``blocks`` the ``call_dosage`` of a Dataset, and remember them for later subsetting.
 
     Parameters
     ----------
     cohort : xarray.Dataset
         The other variables, of matching lengths.
-    blocks : BedBlocks
+    blocks : Blocks
         Where the genotypes come from.
     chunk_variants : int, optional
         Variants of a chunk.
@@ -154,7 +199,7 @@ def attach(cohort: xr.Dataset, blocks: BedBlocks, *, chunk_variants: int | None 
     return cohort.assign(call_dosage=xr.Variable(("variants", "samples"), array, encoding=encoding))
 
 
-def source_blocks(cohort: xr.Dataset) -> BedBlocks | None:
+def source_blocks(cohort: xr.Dataset) -> Blocks | None:
     """Blocks behind a Dataset's ``call_dosage``, or None where it has been changed since it was read.
 
     Parameters
@@ -164,13 +209,13 @@ def source_blocks(cohort: xr.Dataset) -> BedBlocks | None:
 
     Returns
     -------
-    BedBlocks or None
+    Blocks or None
         The source.
     """
     dosage = cohort["call_dosage"]
     if getattr(dosage.data, "name", None) != dosage.encoding.get("name", ""):
         return None
-    blocks: BedBlocks = dosage.encoding["blocks"]
+    blocks: Blocks = dosage.encoding["blocks"]
     return blocks
 
 

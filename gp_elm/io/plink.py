@@ -14,7 +14,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError, OptionError
-from gp_elm.io.blocks import BedBlocks, attach
+from gp_elm.io.bed import BedSource
+from gp_elm.io.blocks import Blocks, attach
+from gp_elm.io.identity import cohort_dataset, sample_variables, variant_variables
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +25,6 @@ PathLike = str | os.PathLike[str]
 MAGIC = b"\x6c\x1b"
 BIM_COLUMNS = ("chromosome", "id", "cM", "position", "allele1", "allele2")
 FAM_COLUMNS = ("FID", "IID", "father", "mother", "sex", "phenotype")
-LONGEST_FIXED = 64  # characters; beyond, a fixed-width array of a million variants would take gigabytes
 
 
 def read_plink(
@@ -33,7 +34,6 @@ def read_plink(
     bim: PathLike | None = None,
     fam: PathLike | None = None,
     chunk_variants: int | None = None,
-    engine: str = "bed-reader",
 ) -> xr.Dataset:
     """Open a PLINK 1 fileset as a lazy cohort; no genotype is read.
 
@@ -45,8 +45,6 @@ def read_plink(
         The three files, each beside or in place of ``prefix``.
     chunk_variants : int, optional
         Variants of a dask chunk; by default as many as make about 16 MiB.
-    engine : {"bed-reader"}
-        Decoder of the BED file.
 
     Returns
     -------
@@ -61,10 +59,8 @@ def read_plink(
     InputError
         Where a file is missing, malformed, truncated or does not belong to the others.
     OptionError
-        Where the paths or the engine make no sense.
+        Where the paths make no sense.
     """
-    if engine != "bed-reader":
-        raise OptionError(f"engine {engine!r} is not known; there is: bed-reader")
     if chunk_variants is not None and chunk_variants < 1:
         raise OptionError(f"chunk_variants is {chunk_variants}; give at least 1")
     paths = _three_paths(prefix, bed, bim, fam)
@@ -73,19 +69,9 @@ def read_plink(
     n_samples, n_variants = len(samples["sample_id"]), len(variants["variant_id"])
     _check_bed(paths, n_samples, n_variants)
     log.info("%s: %d samples, %d variants", paths["bed"], n_samples, n_variants)
-    cohort = xr.Dataset(
-        {
-            **{name: ("variants", values) for name, values in variants.items() if name != "contig_id"},
-            "contig_id": ("contigs", variants["contig_id"]),
-            "variant_ploidy": ("variants", np.full(n_variants, 2, np.int8)),
-            **{name: ("samples", values) for name, values in samples.items()},
-        },
-        attrs={f"source_{kind}": str(path) for kind, path in paths.items()},
-    )
-    blocks = BedBlocks(
-        str(paths["bed"]), (n_variants, n_samples), np.arange(n_variants), np.arange(n_samples)
-    )
-    return attach(cohort, blocks, chunk_variants=chunk_variants)
+    cohort = cohort_dataset(variants, samples, {kind: str(path) for kind, path in paths.items()})
+    source = BedSource(str(paths["bed"]), (n_variants, n_samples))
+    return attach(cohort, Blocks.whole(source), chunk_variants=chunk_variants)
 
 
 def _three_paths(
@@ -174,12 +160,6 @@ def _read_columns(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return frame.drop(columns="surplus")
 
 
-def _text(values: pd.Series) -> NDArray[np.str_] | NDArray[np.object_]:
-    array = values.to_numpy(dtype=object)
-    longest = int(values.str.len().max()) if len(values) else 0
-    return array if longest > LONGEST_FIXED else array.astype(str)
-
-
 def _read_bim(path: Path) -> dict[str, NDArray]:
     frame = _read_columns(path, BIM_COLUMNS)
     position = pd.to_numeric(frame["position"], errors="coerce").to_numpy(np.float64)
@@ -192,7 +172,6 @@ def _read_bim(path: Path) -> dict[str, NDArray]:
         )
     if n_negative := int((position < 0).sum()):
         log.warning("%s: %d negative positions are read as 0 (unplaced)", path, n_negative)
-    codes, names = pd.factorize(frame["chromosome"])
     ids = frame["id"]
     if n_repeated := int(ids.duplicated(keep=False).sum()):
         log.info(
@@ -200,14 +179,9 @@ def _read_bim(path: Path) -> dict[str, NDArray]:
             path,
             n_repeated,
         )
-    return {
-        "variant_contig": codes.astype(np.int32),
-        "contig_id": np.asarray(names, dtype=str),
-        "variant_position": np.maximum(position, 0).astype(np.int64),
-        "variant_id": _text(ids),
-        "variant_effect_allele": _text(frame["allele1"]),
-        "variant_other_allele": _text(frame["allele2"]),
-    }
+    return variant_variables(
+        frame["chromosome"], np.maximum(position, 0).astype(np.int64), ids, frame["allele1"], frame["allele2"]
+    )
 
 
 def _read_fam(path: Path) -> dict[str, NDArray]:
@@ -222,26 +196,10 @@ def _read_fam(path: Path) -> dict[str, NDArray]:
             f"{path}: sample {first['FID']} {first['IID']} (FID IID) stands on lines {' and '.join(numbers)}"
             f"{f', and {n_more} more ids are repeated' if n_more else ''}; rename the copies or remove them"
         )
-    iid, family = frame["IID"].to_numpy(object).astype(str), frame["FID"].to_numpy(object).astype(str)
-    if pd.Index(iid).is_unique:
-        sample_id = iid
-    else:
-        sample_id = np.char.add(np.char.add(family, "_"), iid)
-        repeated_iid = iid[pd.Index(iid).duplicated()][0]
-        log.info(
-            "%s: IID %r and others repeat between families; sample_id is FID_IID", path, str(repeated_iid)
-        )
-        if not pd.Index(sample_id).is_unique:
-            raise InputError(
-                f"{path}: FID_IID {sample_id[pd.Index(sample_id).duplicated()][0]!r} names two samples; "
-                "rename the samples so that IID is unique (plink --update-ids)"
-            )
-    extra = {} if sample_id is iid else {"sample_iid": iid}
     sex = pd.to_numeric(frame["sex"], errors="coerce").to_numpy(np.float64)
     return {
-        "sample_id": sample_id,
-        "sample_family_id": family,
-        "sample_sex": np.where(np.isin(sex, (1, 2)), sex, 0).astype(np.int8),
+        **sample_variables(
+            frame["FID"].to_numpy(object), frame["IID"].to_numpy(object), sex, where=str(path)
+        ),
         "fam_phenotype": frame["phenotype"].to_numpy(object).astype(str),
-        **extra,
     }
