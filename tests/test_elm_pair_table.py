@@ -10,6 +10,7 @@ import xarray as xr
 from elm_cases import block_genotypes
 
 from gp_elm.association.interaction import interaction_pairs
+from gp_elm.elm import pair_rows
 from gp_elm.elm.effects import Analysis
 from gp_elm.elm.fit import cross_fit
 from gp_elm.elm.pair_effects import PairEffects
@@ -102,6 +103,21 @@ def test_pairs_that_the_scale_makes_are_flagged(pairs):
     assert len(made) >= 3
     flagged = made["flags"].astype(str).str.contains("scale")
     assert flagged.mean() >= 0.8
+
+
+def test_a_pair_that_the_robust_error_does_not_find_is_flagged(pairs):
+    table = pairs.frame().query("trait == 'trait_1'")
+    i, j = (table[f"variant_id_{k}"].str[1:].to_numpy(int) for k in (1, 2))
+    effects = PairEffects.empty(i, j, ["elm", "elm_robust", "conditional"])
+    at = np.arange(len(table))
+    effects.ld_r2[:] = effects.rare[:] = 0
+    effects.keep("elm", at, table["elm_beta"], table["elm_standard_error"], 500.0)
+    for inflation, flagged in ((1.0, False), (20.0, True)):
+        effects.keep("elm_robust", at, table["elm_beta"], inflation * table["elm_standard_error"], 500.0)
+        words = pair_rows._flags(pairs, 0, effects, table)
+        assert ("robust_error" in str(words[int(table["elm_p_value"].argmin())])) == flagged
+        found = (table["elm_q_value"] <= 0.05) | (table["elm_weighted_q_value"] <= 0.05)
+        assert sum("robust_error" in str(word) for word in words) == found.sum() * flagged
 
 
 def test_power_explains_the_untestable(pairs):

@@ -112,4 +112,7 @@ def _flags(pairs: PairAnalysis, trait: int, effects: PairEffects, frame: pd.Data
     found["joint_tagging"] |= adjacent_blocks(i, j, blocks, contig, position)
     found["population"] = np.full(i.size, pairs.analysis.structured()[trait])
     found["rare"] = effects.rare
+    robust = effects.p_value("elm_robust")
+    # False where the robust error cannot be had: that takes nothing from the pair.
+    found["robust_error"] = np.any([(p <= cutoff) & (robust > cutoff) for cutoff in cutoffs], axis=0)
     return flag_column(found)

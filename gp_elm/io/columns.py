@@ -283,6 +283,7 @@ FLAGS: dict[str, str] = {
     "joint_tagging": "pairs: an untyped variant in one or both of their LD blocks could be the cause",
     "population": "the cohort's structure disturbs the effect (population_check)",
     "rare": "pairs: too few samples with both effect alleles for the p-value to be trusted",
+    "robust_error": "pairs: found by its standard error, not by the robust one (errors unequal, or shared in groups)",
 }
 """Words of the ``flags`` columns."""
 
