@@ -1,5 +1,6 @@
 # make demo    the whole analysis on example_data/, to results/example
 # make test    the tests
+# make test-pandas-plink   the tests beside pandas-plink, which needs NumPy 1
 # make lint    ruff, mypy and the import contracts
 # make bench   the side-by-side measurements of benchmarks/
 # make docs    the generated reference pages
@@ -7,11 +8,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PANDAS_PLINK_VENV ?= .venv-pandas-plink
+PANDAS_PLINK_INSTALLED := $(PANDAS_PLINK_VENV)/.installed
 DEMO_OUT ?= results/example
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench docs clean
+.PHONY: help install demo test test-pandas-plink lint bench docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -34,6 +37,15 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+$(PANDAS_PLINK_INSTALLED): pyproject.toml constraints-pandas-plink.txt
+	test -x $(PANDAS_PLINK_VENV)/bin/python || $(PYTHON) -m venv $(PANDAS_PLINK_VENV)
+	$(PANDAS_PLINK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints-pandas-plink.txt -e '.[test,pandas-plink]'
+	@touch $@
+
+test-pandas-plink: $(PANDAS_PLINK_INSTALLED)
+	$(PANDAS_PLINK_VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def command_line_page() -> str:
     lines = [
         "# Command line",
         "",
-        "<!-- Made by docs/generate.py from gp_elm/cli.py; change that, not this page. -->",
+        "<!-- Made by docs/generate.py from gp_elm/cli*.py; change that, not this page. -->",
         "",
         "Errors that you can mend are one line on standard error, exit code 2. Interrupted runs exit with 130 and",
         "go on when the same command is given again.",

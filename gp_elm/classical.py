@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,32 @@ import xarray as xr
 from gp_elm.association.inflation import p_value
 from gp_elm.association.interaction import interaction_scan
 from gp_elm.association.linear import linear_scan
+from gp_elm.association.offsets import loco_offsets
 from gp_elm.association.pair_sweep import pair_sweep
 from gp_elm.cohort import open_cohort
-from gp_elm.compare import add_q_values, join_variants, prefixed, variant_flags
-from gp_elm.errors import InputError, OutputError
+from gp_elm.compare import (
+    FREQUENCY,
+    IDENTITY,
+    add_q_values,
+    agreement,
+    join_variants,
+    log_agreement,
+    prefixed,
+    read_foreign,
+    variant_flags,
+)
+from gp_elm.errors import InputError, OptionError, OutputError
 from gp_elm.genotypes.frequencies import variant_statistics
 from gp_elm.io.anndata import to_anndata, write_anndata
 from gp_elm.io.arrangement import arrange
+from gp_elm.io.gwas_results import is_foreign
 from gp_elm.io.id_lists import read_pairs
 from gp_elm.io.tables import read_table, write_table
+from gp_elm.io.vcf_zarr import write_vcf_zarr
+from gp_elm.io.zarr_cohort import save_cohort
 from gp_elm.runtime.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 ESTIMATES = ["beta", "standard_error", "p_value", "neg_log_10_p_value"]
 PathLike = str | os.PathLike[str]
@@ -38,13 +56,27 @@ def _claim(out: PathLike, names: tuple[str, ...], *, overwrite: bool) -> Path:
     return folder
 
 
-def write_gwas(cohort_options: dict[str, Any], out: PathLike, *, dominance: bool, overwrite: bool) -> Path:
-    """Scan a cohort and write ``variants.tsv.gz`` and ``variants.parquet`` (all samples)."""
+def write_gwas(
+    cohort_options: dict[str, Any],
+    out: PathLike,
+    *,
+    dominance: bool,
+    overwrite: bool,
+    pred: PathLike | None = None,
+) -> Path:
+    """Scan a cohort and write ``variants.tsv.gz`` and ``variants.parquet`` (all samples).
+
+    With `pred`, REGENIE's ``_pred.list``, the traits less its predictions (:mod:`gp_elm.association.offsets`).
+    """
     folder = _claim(out, ("variants.tsv.gz", "variants.parquet"), overwrite=overwrite)
     cohort = open_cohort(**cohort_options)
+    offsets = None if pred is None else loco_offsets(cohort, pred)
     with Progress("GWAS", total=cohort.sizes["variants"], unit="variants") as bar:
         scan = linear_scan(
-            cohort, dominance=dominance, progress=lambda done, _total: bar.update(done - bar.done)
+            cohort,
+            dominance=dominance,
+            offsets=offsets,
+            progress=lambda done, _total: bar.update(done - bar.done),
         )
     frame = prefixed(scan.to_frame(), "gwas_", ESTIMATES)
     frame = add_q_values(frame, "gwas_").drop(columns=["df"])
@@ -121,26 +153,67 @@ def _exhaustive(cohort: xr.Dataset, n_pairs: int, top_pairs: int) -> pd.DataFram
     return pd.concat(frames, ignore_index=True)
 
 
-def write_cohort(cohort_options: dict[str, Any], out: PathLike, *, overwrite: bool) -> Path:
-    """Write a cohort as ``cohort.h5ad``."""
-    folder = _claim(out, ("cohort.h5ad",), overwrite=overwrite)
+FORMATS = {"h5ad": "cohort.h5ad", "zarr": "cohort.zarr", "vcz": "cohort.vcz"}
+"""What a cohort is converted to, and the name that it gets."""
+
+
+def write_cohort(cohort_options: dict[str, Any], out: PathLike, *, to: str = "h5ad", overwrite: bool) -> Path:
+    """Write a cohort as AnnData (``h5ad``), as it is (``zarr``), or its genotypes as VCF Zarr (``vcz``)."""
+    if to not in FORMATS:
+        raise OptionError(f"--to {to} is not known; give {', '.join(FORMATS)}")
+    folder = _claim(out, (FORMATS[to],), overwrite=overwrite)
     cohort = open_cohort(**cohort_options)
-    target = folder / "cohort.h5ad"
-    write_anndata(to_anndata(cohort), target)
-    return target
+    target = folder / FORMATS[to]
+    if to == "h5ad":
+        return write_anndata(to_anndata(cohort), target)
+    return save_cohort(cohort, target) if to == "zarr" else write_vcf_zarr(cohort, target)
 
 
-def write_comparison(gwas: PathLike, elm: PathLike, out: PathLike, *, overwrite: bool) -> Path:
-    """Join the ELM columns of one table of variants to the rows of another, and write ``variants``."""
-    folder = _claim(out, ("variants.tsv.gz", "variants.parquet"), overwrite=overwrite)
-    left, right = read_table(gwas), read_table(elm)
+def write_comparison(
+    gwas: PathLike | Sequence[PathLike], elm: PathLike, out: PathLike, *, overwrite: bool
+) -> Path:
+    """Join the ELM columns of a run to the rows of a GWAS, and write ``variants`` and ``comparison.tsv``.
+
+    Parameters
+    ----------
+    gwas : path or sequence of paths
+        A variants table of ours, or results of another program (:func:`gp_elm.io.gwas_results.read_gwas`); every row
+        is kept.
+    elm : path
+        The variants table of an ELM run.
+    out : path
+        Folder.
+    overwrite : bool
+        Replace what is there.
+
+    Returns
+    -------
+    Path
+        The table.
+    """
+    folder = _claim(out, ("variants.tsv.gz", "variants.parquet", "comparison.tsv"), overwrite=overwrite)
+    right = read_table(elm)
     elm_columns = [c for c in right.columns if c.startswith(("elm_", "partner_", "context_"))]
-    identity = ["trait", "chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
-    missing = [c for c in identity if c not in right.columns]
+    missing = [c for c in IDENTITY if c not in right.columns]
     if missing or "elm_beta" not in right.columns:
         raise InputError(
             f"{elm} has no column {(missing or ['elm_beta'])[0]!r}; give the variants table of an ELM run"
         )
-    left = left.drop(columns=[c for c in elm_columns if c in left.columns])
-    joined = join_variants(left, right[[*identity, *elm_columns]], left_name=str(gwas), right_name=str(elm))
+    right = right[[c for c in right.columns if c in (*IDENTITY, FREQUENCY, *elm_columns)]]
+    given = [gwas] if isinstance(gwas, str | os.PathLike) else list(gwas)
+    foreign = is_foreign(given[0])
+    if foreign:
+        left = read_foreign(given, [str(name) for name in right["trait"].unique()], str(elm))
+        left = add_q_values(left, "gwas_")
+    elif len(given) > 1:
+        raise InputError(f"{given[0]} is a variants table of ours, which holds every trait; give it alone")
+    else:
+        left = read_table(given[0])
+        left = left.drop(columns=[c for c in elm_columns if c in left.columns])
+    what = str(given[0]) if len(given) == 1 else "the GWAS given"
+    joined = join_variants(left, right, left_name=what, right_name=str(elm), strands=foreign)
+    if "gwas_beta" in joined.columns:
+        table = agreement(joined)
+        log_agreement(table)
+        write_table(table, folder / "comparison", parquet=False, compress=False)
     return write_table(arrange(joined, "variants"), folder / "variants", table="variants")[0]

@@ -24,20 +24,66 @@ COHORT: dict[str, tuple[Any, Any]] = {
     "bed": option(Str, "--bed", "BED file, where the three have different prefixes."),
     "bim": option(Str, "--bim", "BIM file."),
     "fam": option(Str, "--fam", "FAM file."),
-    "pheno": option(Str, "--pheno", "Table of traits by sample id; the FAM's own column where left out."),
+    "vcf": option(Str, "--vcf", "VCF or BCF; converted once, to a folder beside it."),
+    "regions": option(Str, "--regions", "Parts of the VCF, such as chr1:1-2000000,chr2."),
+    "passed": option(bool, "--pass", "Only records of the VCF whose FILTER is PASS.", False),
+    "store": option(Str, "--store", "Folder for the converted VCF."),
+    "pfile": option(Str, "--pfile", "Prefix of PLINK 2 PGEN, PVAR and PSAM files."),
+    "pgen": option(Str, "--pgen", "PGEN file, where the three have different prefixes."),
+    "pvar": option(Str, "--pvar", "PVAR file."),
+    "psam": option(Str, "--psam", "PSAM file."),
+    "bgen": option(Str, "--bgen", "BGEN file."),
+    "sample": option(Str, "--sample", "SAMPLE file of the BGEN; the ids inside it where left out."),
+    "bgen_reference": option(
+        Str, "--bgen-reference", "Which allele of the BGEN is the reference: first or last."
+    ),
+    "source": option(Str, "--cohort", "Path of any of these, of VCF Zarr, of a saved cohort or of AnnData."),
+    "dosages": option(bool, "--dosages", "Imputed dosages rather than hard calls.", False),
+    "pheno": option(Str, "--pheno", "Table of traits by sample id; those of the source where left out."),
     "traits": option(Str, "--traits", "Traits to use, separated by commas; all where left out."),
     "covar": option(Str, "--covar", "Table of covariates by sample id."),
     "covar_names": option(Str, "--covar-name", "Covariates to use, separated by commas."),
     "groups": option(Str, "--groups", "Table with a label by sample id: samples of one label stay together."),
     "keep": option(Str, "--keep", "File of samples to keep."),
     "remove": option(Str, "--remove", "File of samples to leave out."),
+    "keep_fam": option(Str, "--keep-fam", "File of families (FID) to keep."),
+    "remove_fam": option(Str, "--remove-fam", "File of families (FID) to leave out."),
     "extract": option(Str, "--extract", "File of variants to keep."),
     "exclude": option(Str, "--exclude", "File of variants to leave out."),
     "chromosomes": option(Str, "--chr", "Chromosomes to keep, such as 1-4,7,X."),
+    "from_bp": option(Num, "--from-bp", "First position to keep; with one chromosome in --chr."),
+    "to_bp": option(Num, "--to-bp", "Last position to keep."),
+    "snps_only": option(
+        Str, "--snps-only", "Alleles of one character alone; just-acgt: A, C, G and T alone."
+    ),
     "maf": option(Num, "--maf", "Least minor allele frequency."),
+    "max_maf": option(Num, "--max-maf", "Largest minor allele frequency."),
+    "mac": option(Num, "--mac", "Least count of the rarer allele."),
+    "max_mac": option(Num, "--max-mac", "Largest count of the rarer allele."),
+    "hwe": option(Str, "--hwe", "Least p-value of the exact Hardy-Weinberg test: 1e-6, or '1e-6 midp'."),
     "geno": option(Num, "--geno", "Largest share of missing calls of a variant."),
     "mind": option(Num, "--mind", "Largest share of missing calls of a sample."),
     "ploidy": option(Int, "--ploidy", "1 or 2; recognised where left out."),
+    "chr_set": option(
+        Str,
+        "--chr-set",
+        "Autosomes, such as 38 or '26 no-xy', or a species; told from the names where left out.",
+    ),
+    "xchr_model": option(int, "--xchr-model", "Males on X: 2 (count 0/2) or 1 (0/1).", 2),
+}
+GENOTYPES = ("source", "bfile", "bed", "vcf", "pfile", "pgen", "bgen")
+OFFSETS: dict[str, tuple[Any, Any]] = {
+    "pred": option(
+        Str, "--pred", "REGENIE's _pred.list: each chromosome's prediction is subtracted in the scan."
+    ),
+}
+OWN_GWAS: dict[str, tuple[Any, Any]] = {
+    "gwas": option(
+        list[str] | None,
+        "--gwas",
+        "Your own GWAS in place of the scan: PLINK, REGENIE, GEMMA, SAIGE, BOLT-LMM, GWAS-SSF; give it again for "
+        "further traits, TRAIT=FILE where the name does not say which.",
+    ),
 }
 SPLIT: dict[str, tuple[Any, Any]] = {
     "seed": option(int, "--seed", "Seed of everything drawn.", 1),
@@ -78,6 +124,30 @@ OUT: dict[str, tuple[Any, Any]] = {
     "overwrite": option(bool, "--overwrite", "Replace another run in that folder.", False),
     "quiet": option(bool, "--quiet", "Warnings and errors only.", False),
 }
+
+
+_PLINK_WORDS = {
+    "--snps-only": ("just-acgt", "all"),
+    "--hwe": ("midp",),
+    "--chr-set": ("no-x", "no-y", "no-xy", "no-mt"),
+}
+
+
+def join_plink_words(arguments: list[str]) -> list[str]:
+    """Options that PLINK writes with several words, or with none, each with one value: ``--hwe=1e-6 midp``."""
+    out: list[str] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in _PLINK_WORDS:
+            values = [rest.pop(0)] if rest and word != "--snps-only" else []
+            while rest and rest[0] in _PLINK_WORDS[word]:
+                values.append(rest.pop(0))
+            if word == "--snps-only" and not values:
+                values = ["all"]
+            word = f"{word}={' '.join(values)}" if values else word
+        out.append(word)
+    return out
 
 
 def simulate_options() -> dict[str, tuple[Any, Any]]:

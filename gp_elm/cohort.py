@@ -2,222 +2,97 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import xarray as xr
 
-from gp_elm.errors import InputError, OptionError
-from gp_elm.genotypes import filters
-from gp_elm.genotypes.coding import settle_ploidy
-from gp_elm.genotypes.frequencies import variant_statistics
-from gp_elm.io.blocks import select
-from gp_elm.io.covariates import check_rank, encode, is_categorical
-from gp_elm.io.phenotypes import TableSource, is_missing, numbers, read_groups, read_table
-from gp_elm.io.plink import PathLike, read_plink
-from gp_elm.io.sample_ids import SampleIndex
-from gp_elm.io.traits import Names, check_traits, choose, fam_table, from_case_control
+from gp_elm.errors import OptionError
+from gp_elm.genotypes.sample_filters import IdList
+from gp_elm.genotypes.selection import choose as choose_genotypes
+from gp_elm.genotypes.selection import filter_and_code
+from gp_elm.io.phenotypes import TableSource
+from gp_elm.io.plink import PathLike
+from gp_elm.io.traits import Names, check_traits
+from gp_elm.opening import anndata_of, open_genotypes
+from gp_elm.sample_tables import add_covariates, add_groups, add_phenotypes, groups_of_families, source_traits
 
-log = logging.getLogger(__name__)
-
-
-def add_phenotypes(
-    cohort: xr.Dataset,
-    source: TableSource | None = None,
-    *,
-    traits: Names | None = None,
-    case_control: bool = True,
-) -> xr.Dataset:
-    """Add traits to a cohort, matched by sample id.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        A cohort.
-    source : path or pandas.DataFrame, optional
-        Table of traits (:func:`gp_elm.io.phenotypes.read_table`); None takes column 6 of the FAM file.
-    traits : str or sequence of str, optional
-        Traits to use, a string separated by commas; all columns by default.
-    case_control : bool
-        Whether a trait of 1 and 2 alone (0 missing) is read as control and case, as PLINK does, and becomes
-        0/1.
-
-    Returns
-    -------
-    xarray.Dataset
-        The samples with genotypes and at least one trait, with ``sample_phenotype`` and ``trait_id``.
-
-    Raises
-    ------
-    InputError
-        Where no sample is in both, or a trait holds text, no value or one value only.
-    OptionError
-        Where a trait is not in the table.
-    """
-    if source is None:
-        table = fam_table(cohort)
-        hint = "it is FAM column 6: give a table of traits with --pheno"
-    else:
-        table, hint = read_table(source), "leave it out with --traits"
-    names = choose(list(table.columns), traits, "--traits", table.source)
-    samples, rows = SampleIndex(cohort).match(table)
-    columns = []
-    for name in names:
-        values, n_minus_nine = numbers(table, name)
-        if n_minus_nine:
-            log.warning("%s: %s: %d values of -9 are read as missing", table.source, name, n_minus_nine)
-        # told from the whole table, so that the choice of samples does not change the coding
-        columns.append(from_case_control(values, name) if case_control else values)
-    values = np.column_stack(columns)[rows]
-    measured = ~np.isnan(values).all(axis=1)
-    check_traits(values, names, f"{table.source}: ", hint)
-    log.info(
-        "%s: %d traits of %d samples; %d of the %d genotyped samples are in it, %d have a value",
-        table.source, len(names), len(table), len(rows), cohort.sizes["samples"], int(measured.sum()),
-    )  # fmt: skip
-    kept = select(cohort, samples=samples[measured]).drop_vars(["fam_phenotype"], errors="ignore")
-    if "sample_covariate" in kept:
-        labels = [str(label) for label in kept["covariate_id"].to_numpy()]
-        check_rank(kept["sample_covariate"].to_numpy(), labels, "covariates")
-    return kept.assign(
-        sample_phenotype=(("samples", "traits"), values[measured]),
-        trait_id=("traits", np.array(names, dtype=str)),
-    )
-
-
-def add_covariates(cohort: xr.Dataset, source: TableSource, *, names: Names | None = None) -> xr.Dataset:
-    """Add covariates to a cohort, matched by sample id; samples with a missing covariate are left out.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        A cohort.
-    source : path or pandas.DataFrame
-        Table of covariates; text columns become indicators, the first level being the reference.
-    names : str or sequence of str, optional
-        Columns to use; all by default.
-
-    Returns
-    -------
-    xarray.Dataset
-        The samples in both, with ``sample_covariate`` and ``covariate_id``; no intercept column.
-
-    Raises
-    ------
-    InputError
-        Where no sample is in both, or the covariates are constant, collinear or as many as the samples.
-    OptionError
-        Where a covariate is not in the table.
-    """
-    table = read_table(source)
-    chosen = choose(list(table.columns), names, "--covar-name", table.source)
-    samples, rows = SampleIndex(cohort).match(table)
-    complete = np.ones(len(rows), bool)
-    lacking = {}
-    for name in chosen:
-        text = table.columns[name][rows]
-        absent = is_missing(text) if is_categorical(table, name) else np.isnan(numbers(table, name)[0][rows])
-        complete &= ~absent
-        if absent.any():
-            lacking[name] = int(absent.sum())
-    if not complete.any():
-        worst = max(lacking, key=lambda name: lacking[name])
-        raise InputError(
-            f"{table.source}: none of the {len(rows)} samples has every covariate; {worst} is missing in "
-            f"{lacking[worst]}: leave it out"
-        )
-    values, labels = encode(table, rows[complete], chosen)
-    check_rank(values, labels, table.source)
-    log.info(
-        "%s: %d covariate columns of %d samples; %d of the %d samples are in it, %d have every covariate%s",
-        table.source, len(labels), len(table), len(rows), cohort.sizes["samples"], int(complete.sum()),
-        "".join(f"; {name} is missing in {count}" for name, count in lacking.items()),
-    )  # fmt: skip
-    return select(cohort, samples=samples[complete]).assign(
-        sample_covariate=(("samples", "covariates"), values),
-        covariate_id=("covariates", np.array(labels, dtype=str)),
-    )
-
-
-def add_groups(cohort: xr.Dataset, source: TableSource) -> xr.Dataset:
-    """Add the groups whose samples stay on one side of a split; a sample without one is a group of its own.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        A cohort.
-    source : path or pandas.DataFrame
-        Id columns and one column of labels, such as families, litters or tetrads.
-
-    Returns
-    -------
-    xarray.Dataset
-        The same samples with ``sample_group``.
-
-    Raises
-    ------
-    InputError
-        Where no sample is in both.
-    """
-    table = read_groups(source)
-    (name,) = table.columns
-    samples, rows = SampleIndex(cohort).match(table)
-    labels = np.array([f"sample {word}" for word in cohort["sample_id"].to_numpy()], dtype=object)
-    given = table.columns[name][rows]
-    called = ~is_missing(given)
-    labels[samples[called]] = given[called]
-    n = cohort.sizes["samples"]
-    log.info("%s: %d groups by %s, for %d of %d samples", table.source, len(np.unique(given[called])), name,
-             int(called.sum()), n)  # fmt: skip
-    if called.sum() < n:
-        log.warning(
-            "%s: %d samples have no group and stand by themselves", table.source, n - int(called.sum())
-        )
-    return cohort.assign(sample_group=("samples", labels.astype(str)))
+if TYPE_CHECKING:
+    import anndata as ad
 
 
 def open_cohort(
+    source: PathLike | xr.Dataset | ad.AnnData | None = None,
     *,
     bfile: PathLike | None = None,
     bed: PathLike | None = None,
     bim: PathLike | None = None,
     fam: PathLike | None = None,
+    vcf: PathLike | None = None,
+    regions: str | None = None,
+    passed: bool = False,
+    store: PathLike | None = None,
+    pfile: PathLike | None = None,
+    pgen: PathLike | None = None,
+    pvar: PathLike | None = None,
+    psam: PathLike | None = None,
+    bgen: PathLike | None = None,
+    sample: PathLike | None = None,
+    bgen_reference: str | None = None,
+    dosages: bool = False,
     pheno: TableSource | None = None,
     traits: Names | None = None,
     covar: TableSource | None = None,
     covar_names: Names | None = None,
     groups: TableSource | None = None,
-    keep: filters.IdList | None = None,
-    remove: filters.IdList | None = None,
-    extract: filters.IdList | None = None,
-    exclude: filters.IdList | None = None,
+    keep: IdList | None = None,
+    remove: IdList | None = None,
+    keep_fam: IdList | None = None,
+    remove_fam: IdList | None = None,
+    extract: IdList | None = None,
+    exclude: IdList | None = None,
     chromosomes: str | Sequence[str | int] | None = None,
+    from_bp: float | None = None,
+    to_bp: float | None = None,
+    snps_only: bool | str | None = None,
     maf: float | None = None,
+    max_maf: float | None = None,
+    mac: float | None = None,
+    max_mac: float | None = None,
     geno: float | None = None,
+    hwe: float | str | None = None,
     mind: float | None = None,
     ploidy: int | None = None,
+    chr_set: str | int | None = None,
+    xchr_model: int = 2,
     chunk_variants: int | None = None,
 ) -> xr.Dataset:
     """Open genotypes with traits, covariates and groups; filter and code them.
 
-    Samples: ``keep``, ``remove``, ``mind`` (over the variants chosen by name), then those with a trait and
-    every covariate. Variants: ``chromosomes``, ``extract``, ``exclude``, then ``geno`` and ``maf`` over these
-    samples. The genotypes are read once for the frequencies, block by block, and once more for ``mind``.
+    Samples: ``keep``, ``remove``, ``keep_fam``, ``remove_fam``, ``mind`` (over the variants chosen by name), then those
+    with a trait and every covariate. Variants: ``chromosomes`` and their stretch, ``extract``, ``exclude``,
+    ``snps_only``, then ``geno``, ``hwe``, ``maf`` and ``mac`` over these samples, founders or not. The genotypes are
+    read once for the frequencies, block by block, and once more for ``mind``; those of X, Y and MT twice more.
 
     Parameters
     ----------
-    bfile, bed, bim, fam, chunk_variants
-        As for :func:`gp_elm.io.plink.read_plink`.
+    source
+        Anything that is understood, open or as a path: PLINK files, VCF, BCF, PGEN, BGEN, VCF Zarr, a saved cohort,
+        AnnData. The options below it say the same one by one.
+    bfile, bed, bim, fam, vcf, regions, passed, store, pfile, pgen, pvar, psam, bgen, sample, bgen_reference, dosages, \
+    chunk_variants
+        As for :func:`gp_elm.opening.open_genotypes`.
     pheno, traits
-        As for :func:`add_phenotypes`; without ``pheno`` the FAM's own column is used.
+        As for :func:`add_phenotypes`; without ``pheno`` the traits that the source holds are used.
     covar, covar_names
         As for :func:`add_covariates`.
     groups
         As for :func:`add_groups`; without it, families of the FAM file are groups.
-    keep, remove, extract, exclude, chromosomes, maf, geno, mind
-        As in :mod:`gp_elm.genotypes.filters`.
+    keep, remove, keep_fam, remove_fam, extract, exclude, chromosomes, from_bp, to_bp, snps_only, mind, chr_set, \
+    xchr_model
+        As for :func:`gp_elm.genotypes.selection.choose`.
+    maf, max_maf, mac, max_mac, geno, hwe
+        As for :func:`gp_elm.genotypes.thresholds.variant_filter`.
     ploidy : {1, 2}, optional
         Overrides the detection of haploid and inbred cohorts.
 
@@ -231,14 +106,23 @@ def open_cohort(
     InputError, OptionError
         Where a file or an option cannot be used.
     """
-    cohort = read_plink(bfile, bed=bed, bim=bim, fam=fam, chunk_variants=chunk_variants)
-    cohort = filters.filter_samples(cohort, keep=keep, remove=remove)
-    if chromosomes is not None:
-        cohort = filters.keep_chromosomes(cohort, chromosomes)
-    cohort = filters.filter_ids(cohort, extract=extract, exclude=exclude)
-    if mind is not None:
-        cohort = filters.filter_sample_missingness(cohort, mind)
-    cohort = add_phenotypes(cohort, pheno, traits=traits)
+    adata = anndata_of(source)
+    if adata is not None:
+        pheno, covar, covar_names = _columns_of_obs(adata, pheno, traits, covar, covar_names)
+    cohort = open_genotypes(
+        source if adata is None else adata, bfile=bfile, bed=bed, bim=bim, fam=fam, vcf=vcf, regions=regions,
+        passed=passed, store=store, pfile=pfile, pgen=pgen, pvar=pvar, psam=psam, bgen=bgen, sample=sample,
+        bgen_reference=bgen_reference, dosages=dosages, chunk_variants=chunk_variants,
+    )  # fmt: skip
+    cohort = choose_genotypes(
+        cohort, keep=keep, remove=remove, keep_fam=keep_fam, remove_fam=remove_fam, chromosomes=chromosomes,
+        from_bp=from_bp, to_bp=to_bp, extract=extract, exclude=exclude, snps_only=snps_only, mind=mind,
+        chr_set=chr_set, xchr_model=xchr_model,
+    )  # fmt: skip
+    if pheno is None and "sample_phenotype" in cohort:
+        cohort = source_traits(cohort, traits)
+    else:
+        cohort = add_phenotypes(cohort, pheno, traits=traits)
     if covar is not None:
         n_before = cohort.sizes["samples"]
         cohort = add_covariates(cohort, covar, names=covar_names)
@@ -247,44 +131,33 @@ def open_cohort(
             check_traits(cohort["sample_phenotype"].to_numpy(), cohort["trait_id"].to_numpy(), "", hint)
     elif covar_names is not None:
         raise OptionError("--covar-name without --covar; give the table of covariates")
-    cohort = add_groups(cohort, groups) if groups is not None else _groups_of_families(cohort)
-    return _filter_and_code(cohort, maf=maf, geno=geno, ploidy=ploidy)
-
-
-def _filter_and_code(
-    cohort: xr.Dataset, *, maf: float | None, geno: float | None, ploidy: int | None
-) -> xr.Dataset:
-    statistics = variant_statistics(cohort)
-    cohort = settle_ploidy(cohort, statistics, ploidy)
-    if int(cohort["variant_ploidy"][0]) == 1 and statistics.n_heterozygous.any():
-        statistics = variant_statistics(cohort)  # heterozygotes have become missing
-    kept = filters.variant_filter(statistics, maf=maf, geno=geno)
-    n_monomorphic = int(statistics.monomorphic[kept].sum())
-    if n_monomorphic:
-        log.info(
-            "%d variants are monomorphic in these samples; their rows stay, with NA and a flag", n_monomorphic
-        )
-    cohort = select(cohort, variants=kept)
-    log.info("%d samples and %d variants are used", cohort.sizes["samples"], cohort.sizes["variants"])
-    return cohort
-
-
-def _groups_of_families(cohort: xr.Dataset) -> xr.Dataset:
-    """Families of the FAM file as groups, where some family has several samples."""
-    family = pd.Series(cohort["sample_family_id"].to_numpy())
-    several = (family != "0") & family.duplicated(keep=False)
-    if not several.any():
-        return cohort
-    largest = int(family[several].value_counts().max())
-    n_families = int(family[several].nunique())
-    if 5 * largest > len(family):
-        log.warning(
-            "the largest FAM family has %d of the %d samples: families are not used as groups; "
-            "give --groups where samples are related", largest, len(family),
-        )  # fmt: skip
-        return cohort
-    log.info(
-        "%d FAM families with several samples (%d) are kept whole in splits", n_families, int(several.sum())
+    cohort = add_groups(cohort, groups) if groups is not None else groups_of_families(cohort)
+    return filter_and_code(
+        cohort,
+        maf=maf,
+        max_maf=max_maf,
+        mac=mac,
+        max_mac=max_mac,
+        geno=geno,
+        hwe=hwe,
+        ploidy=ploidy,
+        chr_set=chr_set,
     )
-    alone = "sample " + pd.Series(cohort["sample_id"].to_numpy()).astype(str)
-    return cohort.assign(sample_group=("samples", family.where(several, alone).to_numpy(object).astype(str)))
+
+
+def _columns_of_obs(
+    adata: ad.AnnData,
+    pheno: TableSource | None,
+    traits: Names | None,
+    covar: TableSource | None,
+    covar_names: Names | None,
+) -> tuple[TableSource | None, TableSource | None, Names | None]:
+    """Traits and covariates that are named without a table are columns of an AnnData's ``obs``, or keys of ``obsm``."""
+    from gp_elm.io.anndata_names import obs_table
+
+    own = adata.uns.get("gp_elm", {})
+    if pheno is None and traits is not None and "trait_id" not in own:
+        pheno = obs_table(adata, traits, "--traits")
+    if covar is None and covar_names is not None:
+        covar, covar_names = obs_table(adata, covar_names, "--covar-name"), None
+    return pheno, covar, covar_names

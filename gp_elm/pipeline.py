@@ -16,8 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from gp_elm.association.linear import linear_scan
+from gp_elm.association.offsets import loco_offsets
 from gp_elm.association.pair_identity import pair_indices
 from gp_elm.cohort import open_cohort
+from gp_elm.compare import agreement, foreign_gwas, log_agreement
 from gp_elm.elm.ablation import variance_ratios
 from gp_elm.elm.components import variance_frame
 from gp_elm.elm.context import context_p_values
@@ -33,6 +35,7 @@ from gp_elm.io.arrangement import arrange
 from gp_elm.io.id_lists import read_pairs
 from gp_elm.io.tables import read_table, write_table
 from gp_elm.models.options import choose_device
+from gp_elm.opening import genotype_files
 from gp_elm.report.page import report_folder
 from gp_elm.run_options import RunOptions
 from gp_elm.run_tables import predictions_table, run_record, variants_table, write_model
@@ -159,7 +162,9 @@ class Run:
             options=self.options.training,
             split=self.split,
             directory=self.folder.work,
-            fingerprint={k: v for k, v in self._identity["inputs"].items() if k in ("bed", "bim", "fam")},
+            fingerprint={
+                name: self._identity["inputs"].get(name) for name in genotype_files(self.options.cohort)
+            },
             progress=self._progress,
         )
 
@@ -240,6 +245,10 @@ class Run:
         out = self.folder.path
         for name, frame in tables.items():
             write_table(frame, out / name, table=name)
+        if self.options.gwas and classical:
+            agreed = agreement(variants)
+            log_agreement(agreed)
+            write_table(agreed, out / "comparison", parquet=False, compress=False)
         write_table(
             arrange(variance_table, "variance"),
             out / "variance",
@@ -271,10 +280,15 @@ class Run:
         return report_folder(out)
 
     def _gwas(self, folder: Path) -> None:
+        options = self.options
         scan = linear_scan(
-            self.cohort, samples=~self.networks.split.heldout, progress=self._bar("GWAS", "variants")
+            self.cohort,
+            samples=~self.networks.split.heldout,
+            offsets=None if options.pred is None else loco_offsets(self.cohort, options.pred),
+            progress=self._bar("GWAS", "variants"),
         )
-        _put(scan.to_frame(), folder / "table")
+        frame = scan.to_frame()
+        _put(foreign_gwas(options.gwas, frame) if options.gwas else frame, folder / "table")
 
     def _yardsticks(self, folder: Path) -> None:
         (folder / "left_out.json").write_text(json.dumps(self.networks.yardsticks.left_out), encoding="utf-8")

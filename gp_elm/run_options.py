@@ -11,10 +11,16 @@ from typing import Any
 from gp_elm import __version__
 from gp_elm.elm.pair_table import PairOptions
 from gp_elm.errors import InputError
+from gp_elm.io.gwas_results import gwas_files
+from gp_elm.io.loco_predictions import loco_files
 from gp_elm.models.options import TrainingOptions
+from gp_elm.opening import genotype_files
 from gp_elm.runtime.provenance import fingerprint
 
-_FILES = ("bed", "bim", "fam", "pheno", "covar", "groups", "keep", "remove", "extract", "exclude")
+_TABLES = ("pheno", "covar", "groups", "keep", "remove", "keep_fam", "remove_fam", "extract", "exclude")
+_GENOTYPES = (
+    "source", "bfile", "bed", "bim", "fam", "vcf", "store", "pfile", "pgen", "pvar", "psam", "bgen", "sample",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,10 @@ class RunOptions:
         A split of the samples to use, such as another run's ``model/split.tsv``.
     seed : int
         Seed of everything drawn.
+    gwas : tuple of str
+        Results of another program that take the place of the scan (:func:`gp_elm.io.gwas_results.read_gwas`).
+    pred : path or None
+        REGENIE's ``_pred.list``, for the scan.
     """
 
     cohort: dict[str, Any]
@@ -46,6 +56,8 @@ class RunOptions:
     heldout_fraction: float = 0.2
     split: str | None = None
     seed: int = 1
+    gwas: tuple[str, ...] = ()
+    pred: str | None = None
 
     @classmethod
     def of_folder(cls, folder: str | os.PathLike[str]) -> RunOptions:
@@ -78,28 +90,38 @@ class RunOptions:
         if training.get("hidden") is not None:
             training["hidden"] = tuple(training["hidden"])
         own = {name: options.pop(name) for name in ("n_folds", "heldout_fraction", "seed")}
-        split = inputs.get("split")
-        files = {name: file for name, file in inputs.items() if name != "split"}
+        split, pred = inputs.get("split"), inputs.get("pred")
+        given = [(name.split(" ", 2)[2:], file) for name, file in inputs.items() if name.startswith("gwas ")]
+        files = {
+            name: file for name, file in inputs.items() if name not in ("split", "pred") and " " not in name
+        }
         return cls(
             cohort={**options, **files},
             training=TrainingOptions(**training),
             pairs=PairOptions(**pairs),
             split=split,
+            gwas=tuple("=".join([*trait, file]) for trait, file in given),
+            pred=pred,
             **own,
         )
 
     def files(self) -> dict[str, Path]:
         """Input files by option."""
-        given = {name: self.cohort.get(name) for name in _FILES}
-        if self.cohort.get("bfile") is not None:
-            base = os.fspath(self.cohort["bfile"])
-            given |= {kind: f"{base}.{kind}" for kind in ("bed", "bim", "fam")}
-        given["split"] = self.split
-        return {name: Path(path) for name, path in given.items() if path is not None}
+        given = {name: self.cohort.get(name) for name in _TABLES} | {"split": self.split}
+        tables = {name: Path(path) for name, path in given.items() if path is not None}
+        # of a file that was said to be of a trait, the name here says so too: of_folder has nothing else
+        own = {
+            f"gwas {k}{'' if trait is None else f' {trait}'}": path
+            for k, (path, trait) in enumerate(gwas_files(self.gwas), start=1)
+        }
+        if self.pred is not None:
+            listed, *predictions = loco_files(self.pred)
+            own |= {"pred": listed} | {f"pred {k}": path for k, path in enumerate(predictions, start=1)}
+        return genotype_files(self.cohort) | tables | own
 
     def identity(self) -> dict[str, Any]:
         """What makes this run this run: options, content of the inputs, version; not where things lie."""
-        cohort = {k: v for k, v in self.cohort.items() if v is not None and k not in (*_FILES, "bfile")}
+        cohort = {k: v for k, v in self.cohort.items() if v is not None and k not in (*_TABLES, *_GENOTYPES)}
         training = {k: v for k, v in asdict(self.training).items() if k not in ("device", "resident_bytes")}
         return {
             "options": {

@@ -50,7 +50,8 @@ def variants_table(gwas: Path, elm: Path, loci: Path, variance: pd.DataFrame) ->
             right[name] = by_locus[name].to_numpy()
     frame = join_variants(left, right.drop(columns=["df", "n"]), left_name="GWAS", right_name="ELM")
     frame = add_q_values(add_q_values(frame, "gwas_"), "elm_").drop(columns=["df"])
-    frame["n"] = frame["n"].fillna(0).astype(np.int64)
+    if "gwas_alignment" not in frame:
+        frame["n"] = frame["n"].fillna(0).astype(np.int64)
     return frame.assign(flags=variant_flags(frame, variance))
 
 

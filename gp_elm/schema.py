@@ -37,7 +37,15 @@ COHORT: dict[str, Variable] = {
         ("variants",), "UO", True, "allele that the dosage counts (BIM column 5)"
     ),
     "variant_other_allele": Variable(("variants",), "UO", True, "the other allele (BIM column 6)"),
-    "variant_ploidy": Variable(("variants",), "iu", True, "largest dosage: 2, or 1 for haploid and inbred"),
+    "variant_ploidy": Variable(
+        ("variants",), "iu", True, "largest dosage: 2, or 1 for haploid and inbred, Y and MT"
+    ),
+    "variant_sex_linkage": Variable(
+        ("variants",),
+        "iu",
+        False,
+        "0 alike in both sexes, 1 X with males 0/1, 2 X with males 0/2, 3 Y, males only",
+    ),
     "sample_id": Variable(("samples",), "UO", True, "unique sample identifier"),
     "sample_family_id": Variable(("samples",), "UO", False, "family identifier, '0' where none"),
     "sample_sex": Variable(("samples",), "iu", False, "1 male, 2 female, 0 unknown"),

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from reference.plink_files import write_plink
 
-from gp_elm.cohort import add_covariates, add_groups, add_phenotypes, open_cohort
+from gp_elm.cohort import open_cohort
 from gp_elm.errors import GpElmError, InputError, OptionError
 from gp_elm.genotypes.splits import check_split, split_cohort
 from gp_elm.io.plink import read_plink
+from gp_elm.sample_tables import add_covariates, add_groups, add_phenotypes
 from gp_elm.schema import check_cohort
 
 N, M = 40, 25

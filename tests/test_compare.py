@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from gp_elm.compare import add_q_values, join_variants, variant_flags
+from gp_elm.association.linear import linear_scan
+from gp_elm.classical import write_comparison
+from gp_elm.cohort import open_cohort
+from gp_elm.compare import (
+    add_q_values,
+    foreign_gwas,
+    join_variants,
+    prefixed,
+    read_foreign,
+    variant_flags,
+)
 from gp_elm.errors import InputError
+from gp_elm.io.arrangement import arrange
+from gp_elm.io.tables import read_table, write_table
 
 
 def table(**columns) -> pd.DataFrame:
@@ -84,3 +97,131 @@ def test_flags_say_why_a_row_has_no_effect() -> None:
     ]
     structured = variant_flags(frame, variance.assign(estimate=5.0))
     assert structured[2] == "ambiguous_alleles;population"
+
+
+GWAS = Path(__file__).parent / "data" / "gwas"
+
+
+@pytest.fixture(scope="module")
+def scan() -> pd.DataFrame:
+    cohort = open_cohort(bfile=GWAS / "cohort", pheno=GWAS / "traits.tsv", covar=GWAS / "covariates.tsv",
+                         traits="trait_1,trait_2")  # fmt: skip
+    return linear_scan(cohort).to_frame()
+
+
+@pytest.fixture
+def elm(scan, tmp_path) -> Path:
+    frame = prefixed(
+        scan.drop(columns="df"), "elm_", ["beta", "standard_error", "p_value", "neg_log_10_p_value"]
+    )
+    write_table(arrange(frame, "variants"), tmp_path / "elm", table="variants")
+    return tmp_path / "elm.parquet"
+
+
+@pytest.mark.parametrize("name", ["default.*.glm.linear", "log10.*.glm.linear"])
+def test_the_elm_columns_are_joined_to_the_rows_of_another_programs_gwas(name, elm, tmp_path, caplog) -> None:
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        written = write_comparison(GWAS / name, elm, tmp_path / "out", overwrite=False)
+    joined = read_table(written)
+    assert len(joined) == 48 and not joined["elm_beta"].isna().any()
+    np.testing.assert_allclose(joined["elm_beta"], joined["gwas_beta"], rtol=2e-5)
+    np.testing.assert_allclose(joined["elm_standard_error"], joined["gwas_standard_error"], rtol=1e-5)
+    agreed = read_table(tmp_path / "out" / "comparison.tsv")
+    np.testing.assert_allclose(agreed[["correlation", "slope", "same_sign"]], 1, rtol=1e-5)
+    assert agreed["n_variants"].tolist() == [24, 24]
+    assert "trait_1: 24 variants in both, correlation of the effects 1.000" in caplog.text
+
+
+def test_swapped_and_turned_alleles_leave_the_joined_table_as_it_was(elm, tmp_path) -> None:
+    plain = read_table(
+        write_comparison(GWAS / "log10.trait_1.glm.linear", elm, tmp_path / "a", overwrite=False)
+    )
+    raw = pd.read_csv(GWAS / "log10.trait_1.glm.linear", sep="\t")
+    rng = np.random.default_rng(1)
+    frequency = raw["A1_FREQ"]
+    told = np.minimum(frequency, 1 - frequency) < 0.42
+    swap, turn = rng.random((2, len(raw))) < 0.5
+    raw["A1"] = np.where(swap, raw["REF"], raw["ALT"])
+    raw["BETA"] *= np.where(swap, -1, 1)
+    raw["A1_FREQ"] = np.where(swap, 1 - frequency, frequency)
+    for name in ("REF", "ALT", "A1"):
+        raw[name] = raw[name].where(~turn, raw[name].map({"A": "T", "T": "A", "C": "G", "G": "C"}))
+    raw["ID"] = "."
+    raw["#CHROM"] = "chr" + raw["#CHROM"].astype(str)
+    raw.iloc[::-1].to_csv(tmp_path / "b.trait_1.glm.linear", sep="\t", index=False)
+    turned = read_table(
+        write_comparison(tmp_path / "b.trait_1.glm.linear", elm, tmp_path / "b", overwrite=False)
+    )
+    place = ["chromosome", "base_pair_location"]
+    turned["chromosome"] = turned["chromosome"].astype(str).str.removeprefix("chr").astype(int)
+    turned, plain = (frame.sort_values(place, ignore_index=True) for frame in (turned, plain))
+    palindromic = [
+        {*pair} in ({"A", "T"}, {"C", "G"}) for pair in plain[["effect_allele", "other_allele"]].to_numpy()
+    ]
+    joined = ~np.array(palindromic) | told.to_numpy()
+    assert joined.sum() >= 18 and not joined.all()
+    sign = np.where(swap, -1, 1)
+    numbers = ["elm_beta", "gwas_beta"]
+    np.testing.assert_allclose(turned.loc[joined, numbers], plain[joined][numbers].mul(sign[joined], axis=0))
+    rest = ["elm_standard_error", "elm_p_value", "gwas_p_value", "n"]
+    pd.testing.assert_frame_equal(turned.loc[joined, rest], plain.loc[joined, rest])
+    assert turned.loc[~joined, "elm_beta"].isna().all()
+    assert turned.loc[~joined, "gwas_alignment"].eq("palindromic").all()
+
+
+@pytest.mark.parametrize("name", ["plink1.assoc.linear", "regenie_trait_1.regenie", "saige.txt", "bolt.stats",
+                                  "gwas_ssf.tsv", "gemma_lm.assoc.txt"])  # fmt: skip
+def test_every_layout_joins_by_position_and_alleles(name, scan) -> None:
+    joined = foreign_gwas([f"trait_1={GWAS / name}"], scan)
+    here = joined["beta"].notna()
+    assert joined.loc[joined["trait"] == "trait_2", "gwas_alignment"].eq("absent").all()
+    first = joined[joined["trait"] == "trait_1"]
+    assert first.loc[first["beta"].isna(), "gwas_alignment"].eq("palindromic").all() and 16 < here.sum() < 24
+    if "gemma" not in name:
+        np.testing.assert_allclose(joined.loc[here, "beta"], scan.loc[here, "beta"], rtol=1e-3)
+    assert np.corrcoef(joined.loc[here, "beta"], scan.loc[here, "beta"])[0, 1] > 0.95
+    assert joined[["effect_allele", "variant_id"]].equals(scan[["effect_allele", "variant_id"]])
+
+
+def test_alleles_that_a_file_lacks_are_filled_and_unsure_ones_left(elm, tmp_path) -> None:
+    right = read_table(elm)
+    left = read_foreign(f"trait_1={GWAS / 'plink1.qassoc'}", ["trait_1", "trait_2"], "ELM")
+    joined = join_variants(left, right, left_name="GWAS", right_name="ELM", strands=True)
+    found = joined["elm_beta"].notna()
+    assert joined["effect_allele"].notna().equals(found) and 15 < found.sum() < 24
+    assert joined.loc[~found, "gwas_alignment"].eq("unnamed").all()
+    assert ((joined["gwas_beta"] * joined["elm_beta"])[found] > 0).mean() > 0.8
+
+
+def test_rows_that_only_one_table_has_are_kept_or_counted(scan, elm, tmp_path, caplog) -> None:
+    few = read_table(elm).iloc[:10]
+    write_table(few, tmp_path / "few", table="variants")
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        written = write_comparison(
+            GWAS / "saige.txt", tmp_path / "few.parquet", tmp_path / "c", overwrite=False
+        )
+    joined = read_table(written)
+    assert len(joined) == 24 and joined["elm_beta"].notna().sum() == 10
+    assert joined["gwas_alignment"].eq("absent").sum() == 14
+    assert "14 rows of" in caplog.text
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        cut = foreign_gwas(GWAS / "log10.*.glm.linear", scan.iloc[:10])
+    assert cut["beta"].notna().all()
+    assert "38 rows of the GWAS given without a match" in caplog.text
+
+
+def test_a_trait_that_is_not_ours_is_refused(scan) -> None:
+    with pytest.raises(
+        InputError, match=r"seems to be 'saige', but those of the cohort are trait_1, trait_2; say wh"
+    ):
+        foreign_gwas(GWAS / "saige.txt", scan)
+
+
+def test_another_genome_build_is_said(scan, caplog) -> None:
+    foreign_gwas(GWAS / "log10.*.glm.linear", scan.assign(base_pair_location=scan["base_pair_location"] + 7))
+    assert "48 of the variants without a match stand in the cohort at another position" in caplog.text
+
+
+def test_no_flag_calls_a_variant_collinear_that_the_users_gwas_lacks() -> None:
+    frame = table(effect_allele_frequency=0.3, gwas_beta=np.nan, gwas_alignment="absent")
+    assert variant_flags(frame).tolist() == [None] * 4

@@ -10,9 +10,9 @@ import pytest
 from reference.plink_files import write_plink
 
 from gp_elm.errors import InputError, OptionError
-from gp_elm.genotypes.coding import detect_ploidy, set_ploidy, settle_ploidy
+from gp_elm.genotypes.coding import detect_ploidy, recode, set_ploidy, settle_ploidy
 from gp_elm.genotypes.frequencies import variant_statistics
-from gp_elm.io.blocks import select
+from gp_elm.io.blocks import select, source_blocks
 from gp_elm.io.plink import read_plink
 
 
@@ -85,13 +85,30 @@ def test_ploidy_overrides_and_the_log_says_what_is_done(
         set_ploidy(set_ploidy(cohort, 1), 2)
 
 
-def test_sex_chromosomes_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    dosage = np.random.default_rng(1).integers(0, 3, (6, 20)).astype(np.int8)
-    chromosomes = ["1", "1", "X", "X", "chrY", "2"]
-    cohort = read_plink(write_plink(tmp_path / "x", dosage, chromosomes=chromosomes))
-    with caplog.at_level(logging.INFO, "gp_elm"):
-        settle_ploidy(cohort, variant_statistics(cohort), None)
-    assert "chromosome X, chrY counts 0/1/2 in every sample" in caplog.text
+def test_one_recoding_after_another(tmp_path: Path) -> None:
+    dosage = np.random.default_rng(1).integers(-1, 3, (6, 20)).astype(np.int8)
+    as_read, swapped, halved = (0, 1, 2, -1), (2, 1, 0, -1), (0, -1, 1, -1)
+    factor = np.ones((2, 3), np.float32)
+    cohort = read_plink(write_plink(tmp_path / "x", dosage), chunk_variants=4)
+    in_memory = cohort.drop_vars("call_dosage").assign(call_dosage=(("variants", "samples"), dosage.copy()))
+    chosen = [5, 3, 4, 0]
+    expected = dosage[chosen].copy()
+    male = np.arange(20) % 3 == 1  # fam sexes are 0, 1, 2 in turn
+    for row in (1, 2):  # swapped in all but males
+        expected[row] = np.where(male, expected[row], np.take(swapped, expected[row]))
+    for row in (0, 2):  # then halved in males
+        expected[row] = np.where(male, np.take(halved, expected[row]), expected[row])
+    for each in (select(cohort, variants=chosen), in_memory.isel(variants=chosen)):
+        first = recode(
+            each, np.array([0, 1, 1, 0], np.uint8),
+            np.array([[as_read] * 3, [swapped, as_read, swapped]], np.int8), factor,
+        )  # fmt: skip
+        second = recode(
+            first, np.array([1, 0, 1, 0], np.uint8),
+            np.array([[as_read] * 3, [as_read, halved, as_read]], np.int8), factor,
+        )  # fmt: skip
+        np.testing.assert_array_equal(second["call_dosage"].to_numpy(), expected)
+    assert source_blocks(second) is None
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,10 @@ import xarray as xr
 from reference.plink_files import write_plink
 
 from gp_elm.errors import OptionError
-from gp_elm.genotypes.filters import (
-    filter_ids,
-    filter_sample_missingness,
-    filter_samples,
-    keep_chromosomes,
-    parse_chromosomes,
-    variant_filter,
-)
+from gp_elm.genotypes.filters import filter_ids, keep_chromosomes, parse_chromosomes
 from gp_elm.genotypes.frequencies import variant_statistics
+from gp_elm.genotypes.sample_filters import filter_sample_missingness, filter_samples
+from gp_elm.genotypes.thresholds import variant_filter
 from gp_elm.io.plink import read_plink
 
 

@@ -12,7 +12,8 @@ import pytest
 import xarray as xr
 
 from gp_elm.errors import InputError, OptionError, OutputError
-from gp_elm.io.anndata import _joined, from_anndata, read_anndata, to_anndata, write_anndata
+from gp_elm.io.anndata import from_anndata, read_anndata, to_anndata, write_anndata
+from gp_elm.io.anndata_results import joined, result_frame
 from gp_elm.io.arrangement import arrange
 
 N, M = 7, 5
@@ -46,8 +47,15 @@ def make_cohort(ids=("rs1", "rs2", "rs3", "rs4", "rs5"), chunks=(2, 7)):
             "fam_phenotype": ("samples", np.array(["-9"] * N)),
             "variant_score": ("variants", rng.random(M)),
             "weights": (("traits", "covariates"), rng.random((2, 3))),
+            "words": (("traits", "covariates"), np.array([["a", "b", "c"], ["d", "e", "f"]])),
+            "sample_iid": ("samples", np.array([f"i{k % 3}" for k in range(N)])),
+            "sample_group": ("samples", np.array([f"tetrad {k // 2}" for k in range(N)])),
+            # names that stand for other things in obs and var
+            "group": ("samples", np.arange(N)),
+            "chromosome": ("variants", np.arange(M) * 0.5, {"unit": "cM"}),
         },
-        attrs={"source_bed": "some/where.bed"},
+        coords={"plate": ("samples", np.arange(N)[::-1].copy())},
+        attrs={"source_bed": "some/where.bed", "seed": 3, "limits": [1, 2.5]},
     )
 
 
@@ -235,7 +243,9 @@ def test_tables_that_do_not_fit():
 
 
 def test_foreign_anndata():
-    with pytest.raises(InputError, match=r"no uns\['gp_elm'\]; give one that to_anndata\(\)"):
+    with pytest.raises(
+        InputError, match=r"var has no column of chromosome \(chromosome, chrom, .* it has none"
+    ):
         from_anndata(ad.AnnData(np.zeros((2, 3))))
     adata = to_anndata(make_cohort())
     adata.uns["gp_elm"]["layout"] = 99
@@ -249,7 +259,7 @@ def test_bad_files(tmp_path):
     (tmp_path / "bad.h5ad").write_text("no HDF5")
     for name in ("bad.h5ad", "none.h5ad", "none.zarr"):
         with pytest.raises(
-            InputError, match=rf"{name}: cannot be read as an AnnData .*give what gp-elm run wrote"
+            InputError, match=rf"{name}: cannot be read as an AnnData .*give what anndata or gp-elm run wrote"
         ):
             read_anndata(tmp_path / name)
     assert os.listdir(tmp_path) == ["bad.h5ad"]
@@ -320,8 +330,8 @@ def test_results_are_joined_by_identity_whatever_their_order():
             "beta": [1.0, 2.0, 3.0, 4.0],
         }
     )
-    joined = _joined((Named("gwas_", base), Named("elm_", base.iloc[[2, 3, 0, 1]])))
-    assert joined["gwas_beta"].tolist() == joined["elm_beta"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    table = joined(result_frame(Named("gwas_", base)), result_frame(Named("elm_", base.iloc[[2, 3, 0, 1]])))
+    assert table["gwas_beta"].tolist() == table["elm_beta"].tolist() == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_disk_without_room_is_refused_before_the_file_is_opened(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bed_reader import open_bed
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -47,6 +48,22 @@ def test_bed_round_trips_in_any_chunks(dosage: np.ndarray, chunk: int) -> None:
         cohort = read_plink(prefix, chunk_variants=chunk)
         np.testing.assert_array_equal(cohort["call_dosage"].to_numpy(), dosage)
         np.testing.assert_array_equal(read_bed(Path(f"{prefix}.bed"), *dosage.shape), dosage)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.integers(0, 99))
+def test_any_shape_and_choice_is_what_bed_reader_gives(
+    n_variants: int, n_samples: int, chunk: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    samples = rng.permutation(n_samples)[: rng.integers(1, n_samples + 1)]
+    variants = rng.permutation(n_variants)[: rng.integers(1, n_variants + 1)]
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = write_plink(Path(folder) / "x", rng.integers(-1, 3, (n_variants, n_samples)))
+        cohort = read_plink(prefix, chunk_variants=chunk)
+        found = select(cohort, samples=samples, variants=variants)["call_dosage"].to_numpy()
+        with open_bed(f"{prefix}.bed", num_threads=1) as bed:
+            expected = bed.read(index=(samples, variants), dtype="int8").T
+    np.testing.assert_array_equal(found, np.where(expected == -127, -1, expected))
 
 
 def test_the_dataset_follows_the_schema(prefix: Path) -> None:

@@ -78,7 +78,8 @@ def read_blocks(cohort: xr.Dataset, rows: np.ndarray) -> Iterator[tuple[int, int
         while start < end:
             stop = min(start + most, end)
             block = array[start:stop].values
-            yield start, stop, block if everyone else block[:, rows]
+            # one order of the samples in memory, so that sums are the same to the last bit from every source
+            yield start, stop, np.ascontiguousarray(block if everyone else block[:, rows])
             start = stop
 
 

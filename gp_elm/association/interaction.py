@@ -16,6 +16,7 @@ from gp_elm.association.inflation import neg_log_10_p_f
 from gp_elm.association.linear import BLOCK_BYTES, BlockScan, centred_dosage
 from gp_elm.association.pair_identity import pair_identity, pair_indices
 from gp_elm.errors import InputError
+from gp_elm.io.accepts import accepts_anndata
 from gp_elm.kernels.complete_cases import fit_last
 from gp_elm.results import Result
 from gp_elm.schema import check_cohort
@@ -190,6 +191,7 @@ def genotypic_pairs(
     return test
 
 
+@accepts_anndata()
 def interaction_scan(
     cohort: xr.Dataset,
     *,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +14,11 @@ import xarray as xr
 from gp_elm.association.cohort_access import VARIANT_COLUMNS, read_blocks, sample_covariates, selected
 from gp_elm.association.complete import CompleteCases, complete_cases
 from gp_elm.association.inflation import neg_log_10_p, p_value
+from gp_elm.association.offsets import chromosome_rows
 from gp_elm.errors import InputError
+from gp_elm.genotypes.frequencies import count_alleles
+from gp_elm.genotypes.sex_linkage import X_ONE, sex_linkage
+from gp_elm.io.accepts import accepts_anndata
 from gp_elm.kernels.complete_cases import fit_last
 from gp_elm.results import Result
 from gp_elm.schema import check_cohort
@@ -187,11 +192,38 @@ def dominance_block(
     return _fit_groups(variants, groups, np.shape(traits)[1], dominance=True)
 
 
+def _pieces(
+    cohort: xr.Dataset, rows: np.ndarray, traits: np.ndarray, offsets: xr.DataArray | None
+) -> Iterator[tuple[int, int, np.ndarray, list[CompleteCases]]]:
+    """Blocks of genotypes with the complete cases to fit them on; with offsets, none spans two chromosomes."""
+    covariates = sample_covariates(cohort, rows)
+    if offsets is None:
+        groups = complete_cases(traits, covariates)
+        for start, stop, block in read_blocks(cohort, rows):
+            yield start, stop, block, groups
+        return
+    row_of = chromosome_rows(cohort, offsets)[cohort["variant_contig"].values]
+    shift = np.asarray(offsets.values, dtype=np.float64)[:, :, rows]
+    unpredicted = np.isnan(shift).any(axis=1).T
+    current = -1
+    for start, stop, block in read_blocks(cohort, rows):
+        edges = start + 1 + np.flatnonzero(np.diff(row_of[start:stop]))
+        for low, high in itertools.pairwise([start, *edges.tolist(), stop]):
+            if row_of[low] != current:
+                current = int(row_of[low])
+                groups = complete_cases(
+                    np.where(unpredicted, np.nan, traits - shift[:, current].T), covariates
+                )
+            yield low, high, block[low - start : high - start], groups
+
+
+@accepts_anndata()
 def linear_scan(
     cohort: xr.Dataset,
     *,
     samples: np.ndarray | None = None,
     dominance: bool = False,
+    offsets: xr.DataArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScanResult:
     """Regress every trait of a cohort on every variant, with its covariates.
@@ -204,6 +236,11 @@ def linear_scan(
         Samples to use; all by default.
     dominance : bool
         Report the dominance deviation instead of the additive effect.
+    offsets : xarray.DataArray, optional
+        ``(traits, chromosomes, samples)`` in units of the traits, with a coordinate ``chromosomes``: each variant is
+        tested on the trait less the offset of its chromosome, as in step 2 of REGENIE
+        (:func:`gp_elm.association.offsets.loco_offsets`). A sample with a NaN is left out for that trait. It is least
+        squares on that difference: an approximation of a mixed model, which would reestimate the prediction.
     progress : callable, optional
         Called as progress(variants done, variants in all).
 
@@ -220,12 +257,12 @@ def linear_scan(
     check_cohort(cohort, phenotypes=True)
     rows = selected(cohort, samples)
     traits = np.asarray(cohort["sample_phenotype"].values[rows], dtype=np.float64)
-    groups = complete_cases(traits, sample_covariates(cohort, rows))
+    pieces = _pieces(cohort, rows, traits, offsets)
     n_variants, n_traits = cohort.sizes["variants"], traits.shape[1]
     scan = BlockScan(*(np.full((n_variants, n_traits), np.nan) for _ in range(4)))
     called = np.zeros(n_variants)
     total = np.zeros(n_variants)
-    for start, stop, block in read_blocks(cohort, rows):
+    for start, stop, block, groups in pieces:
         part = slice(start, stop)
         present = ~np.isnan(block) if block.dtype.kind == "f" else block >= 0
         called[part] = present.sum(axis=1)
@@ -235,6 +272,10 @@ def linear_scan(
             getattr(scan, name)[part] = getattr(fitted, name)
         if progress is not None:
             progress(stop, n_variants)
+    if dominance:
+        # a male who counts 1 is no heterozygote
+        scan.beta[sex_linkage(cohort) == X_ONE] = np.nan
+        scan.standard_error[sex_linkage(cohort) == X_ONE] = np.nan
     if scan.n_degenerate:
         logger.info(
             "%d of %d tests cannot be made: monomorphic, collinear or too few samples",
@@ -242,11 +283,10 @@ def linear_scan(
             n_variants * n_traits,
         )
     dims = ("variants", "traits")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        frequency = total / called / cohort["variant_ploidy"].values
+    alleles = count_alleles(cohort, called, total, samples=rows)
     data = {
-        "effect_allele_frequency": (("variants",), frequency),
-        "missing_rate": (("variants",), 1.0 - called / len(rows)),
+        "effect_allele_frequency": (("variants",), alleles.frequency),
+        "missing_rate": (("variants",), alleles.missing_rate),
         "beta": (dims, scan.beta),
         "standard_error": (dims, scan.standard_error),
         "p_value": (dims, scan.p_value),

@@ -27,8 +27,11 @@ from gp_elm.association.inflation import neg_log_10_p, p_value
 from gp_elm.association.linear import ScanResult, centred_dosage
 from gp_elm.association.mixed_model import Floats, MixedModel
 from gp_elm.errors import InputError
+from gp_elm.genotypes.frequencies import count_alleles
 from gp_elm.genotypes.ld import ld_blocks
 from gp_elm.genotypes.relatedness import DosageStore, cross_product
+from gp_elm.genotypes.sex_linkage import X_ONE, sex_linkage
+from gp_elm.io.accepts import accepts_anndata
 from gp_elm.schema import check_cohort
 
 logger = logging.getLogger("gp_elm.association.mixed")
@@ -161,6 +164,7 @@ def _moments(dosage: np.ndarray) -> tuple[Floats, Floats, Floats]:
     return called, mean, np.sqrt((centred**2).sum(1) / count)
 
 
+@accepts_anndata()
 def linear_mixed_scan(
     cohort: xr.Dataset,
     *,
@@ -224,16 +228,20 @@ def linear_mixed_scan(
             done += at.size
             if progress is not None:
                 progress(done, labels.size)
+    if dominance:
+        # a male who counts 1 is no heterozygote
+        beta[sex_linkage(cohort) == X_ONE] = np.nan
+        error[sex_linkage(cohort) == X_ONE] = np.nan
     n = np.zeros(traits.shape[1], np.int64)
     for case in cases:
         n[case.columns] = case.n_samples
     with np.errstate(divide="ignore", invalid="ignore"):
         t = beta / error
-        frequency = np.where(dosages.called > 0, dosages.mean, np.nan) / cohort["variant_ploidy"].values
+    alleles = count_alleles(cohort, dosages.called, dosages.called * dosages.mean, samples=rows)
     dims = ("variants", "traits")
     data = {
-        "effect_allele_frequency": (("variants",), frequency),
-        "missing_rate": (("variants",), 1.0 - dosages.called / rows.size),
+        "effect_allele_frequency": (("variants",), alleles.frequency),
+        "missing_rate": (("variants",), alleles.missing_rate),
         "beta": (dims, beta),
         "standard_error": (dims, error),
         "p_value": (dims, p_value(t, df)),

@@ -21,6 +21,8 @@ from gp_elm.elm.sensitivity import Sensitivities
 from gp_elm.elm.structured import Structure
 from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
+from gp_elm.genotypes.sex_linkage import X_ONE, sex_linkage
+from gp_elm.io.accepts import accepts_anndata
 from gp_elm.io.components import population_limit
 from gp_elm.results import Result
 
@@ -124,7 +126,12 @@ class Analysis:
         """Debiased dominance deviations; None where no variant is diploid."""
         if not (self.study.ploidy > 1).any():
             return None
-        return self._generalised(self._effects(dominance=True), dominance=True)
+        found = self._generalised(self._effects(dominance=True), dominance=True)
+        if "variant_sex_linkage" in self.networks.cohort:
+            # a male who counts 1 on X is no heterozygote
+            no_test = sex_linkage(self.networks.cohort) == X_ONE
+            found.beta[no_test] = found.standard_error[no_test] = np.nan
+        return found
 
     def _generalised(self, ordinary: Effects, *, dominance: bool) -> Effects:
         if self.structure is None:
@@ -218,6 +225,7 @@ class Analysis:
         return self.marginal.df + 2 + covariates
 
 
+@accepts_anndata()
 def elm_effects(networks: Networks, cohort: xr.Dataset | None = None) -> ElmEffects:
     """Debiased effects of every variant of a cohort, from networks cross-fitted on it.
 

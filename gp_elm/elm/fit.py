@@ -18,6 +18,7 @@ from gp_elm.elm.reading import DosageReader, covariates_of
 from gp_elm.elm.study import Floats, Study
 from gp_elm.genotypes.ld import ld_blocks
 from gp_elm.genotypes.splits import Split, check_split, split_cohort
+from gp_elm.io.accepts import accepts_anndata
 from gp_elm.models.crossfit import CrossFit, cross_fit_networks
 from gp_elm.models.options import TrainingOptions
 from gp_elm.models.yardsticks import Yardsticks, cross_fit_yardsticks
@@ -196,6 +197,7 @@ def check_traits(cohort: xr.Dataset, split: Split) -> None:
     check_split(split, cohort["sample_phenotype"].values, [str(t) for t in cohort["trait_id"].values])
 
 
+@accepts_anndata()
 def cross_fit(
     cohort: xr.Dataset,
     *,

@@ -1,9 +1,8 @@
-"""Which variants and samples of a cohort are used: lists of ids, chromosomes, frequencies, missing calls."""
+"""Which variants of a cohort are used by name, place and alleles."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,17 +11,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gp_elm.errors import OptionError
-from gp_elm.genotypes.frequencies import VariantStatistics, sample_missing_rate
+from gp_elm.genotypes.chromosomes import chromosome_set
+from gp_elm.genotypes.sample_filters import IdList
 from gp_elm.io.blocks import select
 from gp_elm.io.id_lists import read_ids
-from gp_elm.io.sample_ids import SampleIndex
 
 log = logging.getLogger(__name__)
 
-ROUNDING = 1e-12
-"""Relative slack of a threshold: a frequency of 1 - 0.9 is not below 0.1."""
-
-IdList = str | os.PathLike[str] | Sequence[str]
+ACGT = frozenset("ACGTacgt.0")
+"""Alleles of ``--snps-only just-acgt``; . and 0 are missing alleles."""
 
 
 def parse_chromosomes(chromosomes: str | Sequence[str | int]) -> list[str]:
@@ -49,7 +46,9 @@ def parse_chromosomes(chromosomes: str | Sequence[str | int]) -> list[str]:
     return names
 
 
-def keep_chromosomes(cohort: xr.Dataset, chromosomes: str | Sequence[str | int]) -> xr.Dataset:
+def keep_chromosomes(
+    cohort: xr.Dataset, chromosomes: str | Sequence[str | int], *, chr_set: str | int | None = None
+) -> xr.Dataset:
     """Keep the variants of some chromosomes.
 
     Parameters
@@ -57,7 +56,10 @@ def keep_chromosomes(cohort: xr.Dataset, chromosomes: str | Sequence[str | int])
     cohort : xarray.Dataset
         A cohort.
     chromosomes : str or sequence
-        As for :func:`parse_chromosomes`; ``chr`` in front of a name makes no difference.
+        As for :func:`parse_chromosomes`; ``chr`` in front of a name makes no difference, and X, Y, XY and MT are the
+        same by name and by number.
+    chr_set : str or int, optional
+        As for :func:`gp_elm.genotypes.chromosomes.parse_chromosome_set`; by default told from the names.
 
     Returns
     -------
@@ -69,15 +71,94 @@ def keep_chromosomes(cohort: xr.Dataset, chromosomes: str | Sequence[str | int])
     OptionError
         Where a name is not among the cohort's chromosomes (within a range, where none is).
     """
-    there = {str(name).removeprefix("chr"): code for code, name in enumerate(cohort["contig_id"].to_numpy())}
-    wanted = [name.removeprefix("chr") for name in parse_chromosomes(chromosomes)]
-    unknown = [name for name in wanted if name not in there]
+    names = [str(name) for name in cohort["contig_id"].to_numpy()]
+    known, _ = chromosome_set(names, chr_set)
+    there: dict[str, list[int]] = {}
+    for code, name in enumerate(names):
+        there.setdefault(known.canonical(name), []).append(code)
+    wanted = parse_chromosomes(chromosomes)
+    unknown = [name for name in wanted if known.canonical(name) not in there]
     if unknown and not (_has_range(chromosomes) and len(unknown) < len(wanted)):
-        raise OptionError(f"--chr: no chromosome {', '.join(unknown[:5])}; there are {', '.join(there)}")
-    codes = [there[name] for name in wanted if name in there]
+        raise OptionError(
+            f"--chr: no chromosome {', '.join(name.removeprefix('chr') for name in unknown[:5])}; "
+            f"there are {', '.join(name.removeprefix('chr') for name in names)}"
+        )
+    codes = [code for name in wanted for code in there.get(known.canonical(name), [])]
     return _keep_variants(
         cohort, np.isin(cohort["variant_contig"].to_numpy(), codes), f"--chr {','.join(wanted)}"
     )
+
+
+def keep_region(
+    cohort: xr.Dataset, *, from_bp: float | None = None, to_bp: float | None = None
+) -> xr.Dataset:
+    """Keep the variants of a stretch of one chromosome, both ends included.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        A cohort of the variants of one chromosome (:func:`keep_chromosomes`).
+    from_bp, to_bp : float, optional
+        First and last position, 1-based.
+
+    Returns
+    -------
+    xarray.Dataset
+        The subset.
+
+    Raises
+    ------
+    OptionError
+        Where the cohort has several chromosomes, the ends are reversed, or no variant is left.
+    """
+    if from_bp is None and to_bp is None:
+        return cohort
+    what = " ".join(
+        f"--{option} {value:.12g}"
+        for option, value in (("from-bp", from_bp), ("to-bp", to_bp))
+        if value is not None
+    )
+    if from_bp is not None and to_bp is not None and to_bp < from_bp:
+        raise OptionError(f"{what}: the end is before the start; swap them")
+    if len(np.unique(cohort["variant_contig"].to_numpy())) > 1:
+        raise OptionError(f"{what} needs one chromosome; name it with --chr")
+    position = cohort["variant_position"].to_numpy()
+    low, high = -np.inf if from_bp is None else from_bp, np.inf if to_bp is None else to_bp
+    example = f"; positions are {position.min()} to {position.max()}" if len(position) else ""
+    return _keep_variants(cohort, (position >= low) & (position <= high), what, example)
+
+
+def keep_snps(cohort: xr.Dataset, snps_only: bool | str | None = True) -> xr.Dataset:
+    """Keep the variants whose alleles are single characters.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        A cohort.
+    snps_only : bool or str
+        ``"just-acgt"`` keeps only A, C, G, T, a, c, g, t and the missing alleles . and 0; ``"all"`` is True; False
+        or None keeps every variant.
+
+    Returns
+    -------
+    xarray.Dataset
+        The subset.
+
+    Raises
+    ------
+    OptionError
+        Where the word is another, or no variant is left.
+    """
+    if not snps_only:
+        return cohort
+    if snps_only not in (True, "all", "just-acgt"):
+        raise OptionError(f"--snps-only {snps_only} is not understood; give just-acgt or nothing")
+    mask = np.ones(cohort.sizes["variants"], bool)
+    for name in ("variant_effect_allele", "variant_other_allele"):
+        alleles = pd.Series(cohort[name].to_numpy().astype(object))
+        mask &= (alleles.isin(ACGT) if snps_only == "just-acgt" else alleles.str.len() == 1).to_numpy()
+    option = "--snps-only just-acgt" if snps_only == "just-acgt" else "--snps-only"
+    return _keep_variants(cohort, mask, option)
 
 
 def filter_ids(
@@ -119,125 +200,6 @@ def filter_ids(
     return cohort
 
 
-def filter_samples(
-    cohort: xr.Dataset, *, keep: IdList | None = None, remove: IdList | None = None
-) -> xr.Dataset:
-    """Keep or drop the samples of a list.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        A cohort.
-    keep, remove : path or sequence of str, optional
-        Samples as ``FID IID`` or ``IID``, one a line; ids that the cohort lacks are counted in the log.
-
-    Returns
-    -------
-    xarray.Dataset
-        The subset.
-
-    Raises
-    ------
-    OptionError
-        Where no sample is left.
-    """
-    for option, source in (("keep", keep), ("remove", remove)):
-        if source is None:
-            continue
-        name, ids = read_ids(source)
-        index = SampleIndex(cohort)
-        found = [index.find(first if second else "0", second or first) for first, second in ids]
-        listed = np.zeros(cohort.sizes["samples"], bool)
-        listed[[position for position in found if position >= 0]] = True
-        n_unknown = found.count(-1)
-        if n_unknown:
-            log.warning("--%s %s: %d of %d ids are not in the cohort", option, name, n_unknown, len(ids))
-        mask = listed if option == "keep" else ~listed
-        if not mask.any():
-            raise OptionError(
-                f"--{option} {name} leaves no sample; the list has {' '.join(ids[0]).strip()!r}, "
-                f"the cohort {index.example()!r}"
-            )
-        log.info("--%s %s: %d of %d samples are left", option, name, int(mask.sum()), len(mask))
-        cohort = select(cohort, samples=mask)
-    return cohort
-
-
-def filter_sample_missingness(cohort: xr.Dataset, mind: float) -> xr.Dataset:
-    """Drop samples with too many missing calls, in one pass.
-
-    Parameters
-    ----------
-    cohort : xarray.Dataset
-        A cohort.
-    mind : float
-        Largest missing rate that is kept, 0 to 1.
-
-    Returns
-    -------
-    xarray.Dataset
-        The subset.
-
-    Raises
-    ------
-    OptionError
-        Where ``mind`` is out of range, or no sample is left.
-    """
-    _check_share("mind", mind, 1.0)
-    rate = sample_missing_rate(cohort)
-    mask = rate <= mind * (1 + ROUNDING)
-    if not mask.any():
-        raise OptionError(f"--mind {mind:g} leaves no sample; the smallest missing rate is {rate.min():.4g}")
-    log.info("--mind %g: %d of %d samples are left", mind, int(mask.sum()), len(mask))
-    return select(cohort, samples=mask)
-
-
-def variant_filter(
-    statistics: VariantStatistics, *, maf: float | None = None, geno: float | None = None
-) -> NDArray[np.bool_]:
-    """Which variants pass the frequency and missingness filters.
-
-    Parameters
-    ----------
-    statistics : VariantStatistics
-        Of the samples that count.
-    maf : float, optional
-        Smallest minor allele frequency that is kept, 0 to 0.5.
-    geno : float, optional
-        Largest missing rate that is kept, 0 to 1.
-
-    Returns
-    -------
-    ndarray of bool (m,)
-        Variants to keep. Without ``maf``, monomorphic variants stay.
-
-    Raises
-    ------
-    OptionError
-        Where an option is out of range, or no variant is left.
-    """
-    mask = np.ones(len(statistics.mean), bool)
-    if geno is not None:
-        _check_share("geno", geno, 1.0)
-        passing = statistics.missing_rate <= geno * (1 + ROUNDING)
-        log.info(
-            "--geno %g: %d of %d variants have more missing calls", geno, int((~passing).sum()), len(mask)
-        )
-        mask &= passing
-    if maf is not None:
-        _check_share("maf", maf, 0.5)
-        # nothing called: no frequency, and only a threshold of 0 lets it pass
-        passing = np.nan_to_num(statistics.minor_allele_frequency) >= maf * (1 - ROUNDING)
-        log.info("--maf %g: %d of %d variants are rarer", maf, int((~passing).sum()), len(mask))
-        mask &= passing
-    if not mask.any():
-        given = " ".join(
-            f"--{name} {value:g}" for name, value in (("geno", geno), ("maf", maf)) if value is not None
-        )
-        raise OptionError(f"no variant is left after {given or 'the other filters'}; loosen them")
-    return mask
-
-
 def _keep_variants(cohort: xr.Dataset, mask: NDArray[np.bool_], what: str, example: str = "") -> xr.Dataset:
     if not mask.any():
         raise OptionError(f"{what} leaves no variant{example}")
@@ -247,8 +209,3 @@ def _keep_variants(cohort: xr.Dataset, mask: NDArray[np.bool_], what: str, examp
 
 def _has_range(chromosomes: str | Sequence[str | int]) -> bool:
     return "-" in (chromosomes if isinstance(chromosomes, str) else "".join(map(str, chromosomes)))
-
-
-def _check_share(option: str, value: float, most: float) -> None:
-    if not 0 <= value <= most:
-        raise OptionError(f"--{option} is {value:g}; give a number from 0 to {most:g}")

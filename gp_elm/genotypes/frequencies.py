@@ -10,9 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from gp_elm.genotypes.sex_linkage import FEMALE, MALE, X_ONE, X_TWO, Y_MALES, sample_sex, sex_linkage
+from gp_elm.io.blocks import select
 from gp_elm.schema import MISSING
 
 Float = NDArray[np.float64]
+
+HARD_CALL = 0.1
+"""An imputed dosage within this of 0, 1 or 2 counts as that genotype (PLINK's --hard-call-threshold)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +35,14 @@ class VariantStatistics:
     variance : ndarray of float64 (m,)
         Variance of the dosage over called genotypes (divisor n_called), NaN where there is none.
     effect_allele_frequency : ndarray of float64 (m,)
-        ``mean`` by ploidy.
+        Copies of the effect allele by ``n_alleles``.
+    n_alleles : ndarray of int64 (m,)
+        Chromosomes of the called genotypes: a sample has as many as its ploidy, a male one X.
     missing_rate : ndarray of float64 (m,)
-        Share of samples without a call.
-    n_heterozygous : ndarray of int64 (m,)
-        Called genotypes of dosage 1 where the ploidy is 2, else 0.
+        Share without a call of the samples that can have one: males on Y, samples of known sex on X.
+    n_diploid, n_heterozygous, n_homozygous : ndarray of int64 (m,)
+        Called genotypes of samples with two copies, those of them with one copy of the effect allele and with two;
+        imputed dosages count where they are near 0, 1 or 2. Males on X have one copy.
     """
 
     n_samples: int
@@ -42,8 +50,11 @@ class VariantStatistics:
     mean: Float
     variance: Float
     effect_allele_frequency: Float
+    n_alleles: NDArray[np.int64]
     missing_rate: Float
+    n_diploid: NDArray[np.int64]
     n_heterozygous: NDArray[np.int64]
+    n_homozygous: NDArray[np.int64]
 
     @property
     def monomorphic(self) -> NDArray[np.bool_]:
@@ -54,6 +65,11 @@ class VariantStatistics:
     def minor_allele_frequency(self) -> Float:
         """The smaller of the two allele frequencies, NaN where nothing is called."""
         return np.minimum(self.effect_allele_frequency, 1 - self.effect_allele_frequency)
+
+    @property
+    def minor_allele_count(self) -> Float:
+        """Copies of the rarer allele, 0 where nothing is called."""
+        return np.nan_to_num(self.minor_allele_frequency) * self.n_alleles
 
 
 def variant_statistics(cohort: xr.Dataset, *, samples: ArrayLike | None = None) -> VariantStatistics:
@@ -77,30 +93,106 @@ def variant_statistics(cohort: xr.Dataset, *, samples: ArrayLike | None = None) 
     chosen = None
     if samples is not None:
         chosen = np.asarray(samples)
-        n_samples = int(chosen.sum()) if chosen.dtype == bool else len(chosen)
-        if len(chosen) == cohort.sizes["samples"] == n_samples:
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        n_samples = len(chosen)
+        if n_samples == cohort.sizes["samples"] and np.array_equal(chosen, np.arange(n_samples)):
             chosen = None
     table = _sums(cohort, chosen)
-    n_called, first, second, n_ones = table.T
-    ploidy = cohort["variant_ploidy"].to_numpy().astype(np.float64)
+    n_called, first, second = table[:, :3].T
+    copies = count_alleles(cohort, n_called, first, samples=chosen)
+    genotypes = table[:, 3:].copy()
+    genotypes[copies.x] -= copies.of_males[:, 3:]
+    genotypes[cohort["variant_ploidy"].to_numpy() != 2] = 0
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = first / n_called
         # exact for hard calls: the numerator is an integer difference
         variance = np.maximum(n_called * second - first**2, 0.0) / n_called**2
-        missing_rate = (n_samples - n_called) / n_samples
     return VariantStatistics(
         n_samples=n_samples,
         n_called=n_called.astype(np.int64),
         mean=mean,
         variance=variance,
-        effect_allele_frequency=mean / ploidy,
-        missing_rate=missing_rate,
-        n_heterozygous=np.where(ploidy == 2, n_ones, 0).astype(np.int64),
+        effect_allele_frequency=copies.frequency,
+        n_alleles=copies.n_alleles.astype(np.int64),
+        missing_rate=copies.missing_rate,
+        n_diploid=genotypes.sum(axis=1).astype(np.int64),
+        n_heterozygous=genotypes[:, 1].astype(np.int64),
+        n_homozygous=genotypes[:, 2].astype(np.int64),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class AlleleCounts:
+    """Copies and chromosomes of each variant, a male having one X.
+
+    Attributes
+    ----------
+    frequency : ndarray of float64 (m,)
+        Of the effect allele; NaN where nothing is called.
+    n_alleles : ndarray of float64 (m,)
+        Chromosomes of the called genotypes.
+    missing_rate : ndarray of float64 (m,)
+        Among the samples that can have a call; 1 where there is none.
+    x : ndarray of int64 (k,)
+        Positions of the variants on X.
+    of_males : ndarray of float64 (k, 6)
+        :func:`block_sums` of the males at these.
+    """
+
+    frequency: Float
+    n_alleles: Float
+    missing_rate: Float
+    x: NDArray[np.int64]
+    of_males: Float
+
+
+def count_alleles(
+    cohort: xr.Dataset, n_called: ArrayLike, total: ArrayLike, *, samples: NDArray[np.int64] | None = None
+) -> AlleleCounts:
+    """Allele frequencies and missing rates from sums over samples, as PLINK counts them.
+
+    On X, the males are read once more: a male has one chromosome there, whether he counts 0/1 or 0/2.
+
+    Parameters
+    ----------
+    cohort : xarray.Dataset
+        A cohort.
+    n_called, total : array_like (m,)
+        Called genotypes and their summed dosage.
+    samples : ndarray of int64, optional
+        Positions of the samples summed over; all by default.
+
+    Returns
+    -------
+    AlleleCounts
+        One entry a variant.
+    """
+    called, copies = np.asarray(n_called, np.float64), np.asarray(total, np.float64).copy()
+    linkage = sex_linkage(cohort)
+    n_samples = cohort.sizes["samples"] if samples is None else len(samples)
+    n_alleles = called * cohort["variant_ploidy"].to_numpy()
+    possible = np.full(len(called), float(n_samples))
+    x = np.flatnonzero((linkage == X_ONE) | (linkage == X_TWO))
+    of_males = np.zeros((len(x), 6))
+    if linkage.any():
+        sex = sample_sex(cohort) if samples is None else sample_sex(cohort)[samples]
+        males = np.flatnonzero(sex == MALE) if samples is None else samples[sex == MALE]
+        possible[x] = np.count_nonzero((sex == MALE) | (sex == FEMALE))
+        possible[linkage == Y_MALES] = len(males)
+        if len(x) and len(males):
+            of_males = _sums(select(cohort, variants=x, samples=males), None)
+            n_alleles[x] -= of_males[:, 0]
+            # linkage is the largest dosage of a male
+            copies[x] -= of_males[:, 1] * (1 - 1 / linkage[x])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        missing_rate = np.where(possible > 0, (possible - called) / possible, 1.0)
+        return AlleleCounts(copies / n_alleles, n_alleles, missing_rate, x, of_males)
 
 
 def sample_missing_rate(cohort: xr.Dataset) -> Float:
     """Share of variants without a call in each sample, in one pass.
+
+    Y counts for males only and X for samples of known sex, where the cohort's sex chromosomes are coded.
 
     Parameters
     ----------
@@ -116,8 +208,16 @@ def sample_missing_rate(cohort: xr.Dataset) -> Float:
     counts = da.map_blocks(
         _missing_of_samples, dosage, dtype=np.int64, chunks=((1,) * dosage.numblocks[0], dosage.chunks[1])
     )
-    total = np.asarray(counts.sum(axis=0).compute())
-    return np.asarray(total / max(cohort.sizes["variants"], 1), dtype=np.float64)
+    missing = np.asarray(counts.sum(axis=0).compute())
+    possible = np.full(len(missing), cohort.sizes["variants"])
+    linkage, sex = sex_linkage(cohort), sample_sex(cohort)
+    for n_without, without in (
+        (np.count_nonzero(linkage == Y_MALES), sex != MALE),
+        (np.count_nonzero((linkage == X_ONE) | (linkage == X_TWO)), (sex != MALE) & (sex != FEMALE)),
+    ):
+        missing[without] -= n_without
+        possible[without] -= n_without
+    return np.asarray(missing / np.maximum(possible, 1), dtype=np.float64)
 
 
 def block_sums(block: NDArray[Any]) -> Float:
@@ -130,19 +230,19 @@ def block_sums(block: NDArray[Any]) -> Float:
 
     Returns
     -------
-    ndarray of float64 (b, 4)
-        Called genotypes, sum of dosages, sum of their squares, genotypes of dosage 1.
+    ndarray of float64 (b, 6)
+        Called genotypes, sum of dosages, sum of their squares, genotypes of dosage 0, 1 and 2.
     """
     if block.dtype.kind == "f":
         called = ~np.isnan(block)
         filled = np.where(called, block, 0).astype(np.float64)
-        ones = np.count_nonzero(block == 1, axis=1)
-        return np.column_stack([called.sum(axis=1), filled.sum(axis=1), (filled**2).sum(axis=1), ones])
-    n_missing = np.count_nonzero(block == MISSING, axis=1)
-    n_ones = np.count_nonzero(block == 1, axis=1)
-    n_twos = np.count_nonzero(block == 2, axis=1)
-    n_called = block.shape[1] - n_missing
-    return np.column_stack([n_called, n_ones + 2 * n_twos, n_ones + 4 * n_twos, n_ones]).astype(np.float64)
+        genotypes = [np.count_nonzero(np.abs(block - copies) <= HARD_CALL, axis=1) for copies in range(3)]
+        return np.column_stack([called.sum(axis=1), filled.sum(axis=1), (filled**2).sum(axis=1), *genotypes])
+    n_zeros, n_ones, n_twos = (np.count_nonzero(block == copies, axis=1) for copies in range(3))
+    n_called = n_zeros + n_ones + n_twos
+    return np.column_stack(
+        [n_called, n_ones + 2 * n_twos, n_ones + 4 * n_twos, n_zeros, n_ones, n_twos]
+    ).astype(np.float64)
 
 
 def _lazy(cohort: xr.Dataset) -> da.Array:
@@ -155,7 +255,7 @@ def _lazy(cohort: xr.Dataset) -> da.Array:
 
 def _sums(cohort: xr.Dataset, chosen: NDArray[Any] | None) -> Float:
     dosage = _lazy(cohort)
-    table = da.map_blocks(_chosen_sums, dosage, chosen, dtype=np.float64, chunks=(dosage.chunks[0], (4,)))
+    table = da.map_blocks(_chosen_sums, dosage, chosen, dtype=np.float64, chunks=(dosage.chunks[0], (6,)))
     return np.asarray(table.compute(), dtype=np.float64)
 
 

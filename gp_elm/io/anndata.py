@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from functools import reduce
+from typing import Any, NamedTuple
 
 import anndata as ad
 import dask.array as da
@@ -18,12 +19,22 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import xarray as xr
+from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.io.anndata_files import read_anndata, write_anndata
+from gp_elm.io.anndata_frames import (
+    keep_other_variables,
+    own_variables,
+    sample_frame,
+    variant_frame,
+    with_tables,
+)
+from gp_elm.io.anndata_matrix import matrix_source, window
+from gp_elm.io.anndata_names import foreign_samples, foreign_variants, frame
+from gp_elm.io.anndata_results import VariantResult, joined, result_frame
 from gp_elm.io.anndata_tables import (
     PAIR_COLUMN,
-    free_name,
     pair_matrix,
     place_variants,
     restored,
@@ -32,33 +43,14 @@ from gp_elm.io.anndata_tables import (
     text,
     trait_keys,
 )
+from gp_elm.io.blocks import Blocks, attach, select
+from gp_elm.io.identity import cohort_dataset
 from gp_elm.schema import check_cohort
 
 __all__ = ["AnnDataContents", "from_anndata", "read_anndata", "to_anndata", "write_anndata"]
 
 LAYOUT = 1
 """Version of this layout, in ``uns["gp_elm"]["layout"]``."""
-
-# Dataset variables that have a place of their own; every other one is kept under its own name
-_PLACED = {
-    "call_dosage",
-    "variant_contig",
-    "contig_id",
-    "variant_position",
-    "variant_id",
-    "variant_effect_allele",
-    "variant_other_allele",
-    "variant_ploidy",
-    "sample_id",
-    "sample_family_id",
-    "sample_sex",
-    "sample_group",
-    "sample_phenotype",
-    "trait_id",
-    "sample_covariate",
-    "covariate_id",
-}
-_OBS = {"sample_family_id": "family_id", "sample_sex": "sex", "sample_group": "group"}
 
 
 class AnnDataContents(NamedTuple):
@@ -69,36 +61,6 @@ class AnnDataContents(NamedTuple):
     pairs: pd.DataFrame | None
     variance: pd.DataFrame | None
     provenance: dict[str, Any] | None
-
-
-class VariantResult(Protocol):
-    """A method's effects of variants on traits."""
-
-    prefix: ClassVar[str]
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a trait and variant."""
-
-
-_IDENTITY = ["trait", "chromosome", "base_pair_location", "variant_id", "effect_allele", "other_allele"]
-_SHARED = [*_IDENTITY, "effect_allele_frequency", "missing_rate", "n"]
-
-
-def _joined(results: tuple[VariantResult, ...]) -> pd.DataFrame:
-    """One table of variants from several results, matched by identity."""
-    table: pd.DataFrame | None = None
-    for result in results:
-        frame = result.to_frame().drop(columns=["df"], errors="ignore")
-        frame = frame.rename(columns={c: f"{result.prefix}{c}" for c in frame.columns if c not in _SHARED})
-        # Rows that agree in everything, such as unplaced markers of one name, are told apart by their order.
-        frame["_copy"] = frame.groupby(_IDENTITY, sort=False).cumcount()
-        if table is None:
-            table = frame
-            continue
-        known = [c for c in frame.columns if c in table.columns and c not in (*_IDENTITY, "_copy")]
-        table = table.merge(frame.drop(columns=known), how="outer", on=[*_IDENTITY, "_copy"], sort=False)
-    assert table is not None
-    return table.drop(columns="_copy")
 
 
 def to_anndata(
@@ -135,16 +97,21 @@ def to_anndata(
     if results:
         if variants is not None:
             raise InputError("to_anndata got results and a table of variants; give one of the two")
-        variants = _joined(results)
+        variants = reduce(joined, map(result_frame, results))
+    if isinstance(cohort, ad.AnnData):
+        raise InputError(
+            "to_anndata got an AnnData; the steps write their results into it, or from_anndata(adata).cohort"
+        )
     check_cohort(cohort)
     own: dict[str, Any] = {"layout": LAYOUT, "contig_id": text(cohort["contig_id"].to_numpy())}
-    var = _variant_frame(cohort)
-    obs = _sample_frame(cohort, own)
-    _keep_other_variables(cohort, obs, var, own)
+    var = variant_frame(cohort)
+    obs = sample_frame(cohort, own)
+    keep_other_variables(cohort, obs, var, own)
     varm: dict[str, np.ndarray] = {}
     varp: dict[str, sp.csr_matrix] = {}
     if variants is not None:
-        var = place_variants(variants, var, varm, own)
+        varm, shown = place_variants(variants, var, own)
+        var = pd.concat([var, shown], axis=1)
     if pairs is not None:
         own["pairs"] = storable(pairs, "pairs")
         for trait, key in trait_keys(pd.unique(pairs["trait"])).items():
@@ -157,145 +124,132 @@ def to_anndata(
     return ad.AnnData(X=dosage, obs=obs, var=var, varm=varm, varp=varp, uns={"gp_elm": own})
 
 
-def from_anndata(adata: ad.AnnData) -> AnnDataContents:
-    """Take the cohort and the result tables out of an AnnData that `to_anndata` made.
+def from_anndata(adata: ad.AnnData, *, layer: str | None = None) -> AnnDataContents:
+    """Take the cohort and the result tables out of an AnnData, samples x variants.
 
     Parameters
     ----------
     adata : anndata.AnnData
-        In memory, backed, or lazy; dosages become a dask array.
+        In memory, backed or lazy; one that `to_anndata` made, or any other whose ``var`` says chromosome, position and
+        alleles (:mod:`gp_elm.io.anndata_names`).
+    layer : str, optional
+        Layer that holds the genotypes, rather than X.
 
     Returns
     -------
     AnnDataContents
-        The cohort and the tables as they were given, the tables arranged as on disk.
+        The cohort, its dosages read when they are asked for, and the tables as they were given, arranged as on disk.
 
     Raises
     ------
     InputError
-        Where the AnnData was not made by `to_anndata`.
+        Where X holds no genotypes, or ``var`` does not say what the variants are.
     """
-    own = adata.uns.get("gp_elm")
-    if own is None or "layout" not in own:
-        raise InputError("the AnnData has no uns['gp_elm']; give one that to_anndata() or gp-elm run made")
-    if int(own["layout"]) > LAYOUT:
-        raise InputError(
-            f"the AnnData has layout {own['layout']}, this version reads up to {LAYOUT}; update gp_elm"
-        )
-    obs, var = adata.obs, adata.var
-    contigs = text(own["contig_id"])
-    number = {name: k for k, name in enumerate(contigs)}
-    data: dict[str, Any] = {
-        "call_dosage": (("variants", "samples"), _lazy(adata.X).T),
-        "contig_id": ("contigs", contigs.astype(str)),
-        "variant_contig": ("variants", var["chromosome"].astype(str).map(number).to_numpy(np.int32)),
-        "variant_position": ("variants", var["base_pair_location"].to_numpy()),
-        "variant_ploidy": ("variants", var["ploidy"].to_numpy()),
-        "sample_id": ("samples", obs.index.to_numpy(dtype=object).astype(str)),
-    }
-    for name in ("variant_id", "effect_allele", "other_allele"):
-        variable = name if name == "variant_id" else f"variant_{name}"
-        data[variable] = ("variants", text(var[name]).astype(str))
-    for variable, column in _OBS.items():
-        if column in obs:
-            values = obs[column]
-            data[variable] = ("samples", values.to_numpy() if column == "sex" else text(values).astype(str))
-    for dim, ids, values in (
-        ("traits", "trait_id", "sample_phenotype"),
-        ("covariates", "covariate_id", "sample_covariate"),
-    ):
-        if ids in own:
-            columns = [str(name) for name in own[f"{ids}_column"]]
-            data[ids] = (dim, text(own[ids]).astype(str))
-            data[values] = (
-                ("samples", dim),
-                obs[columns].to_numpy(np.float64).reshape(len(obs), len(columns)),
-            )
-    cohort = xr.Dataset(data, attrs=json.loads(own.get("attrs", "{}")))
-    for name, dims in json.loads(own.get("variables", "{}")).items():
-        frame = {("samples",): obs, ("variants",): var}.get(tuple(dims), own.get("arrays"))
-        array = np.asarray(frame[name])
-        cohort[name] = (tuple(dims), array.astype(str) if array.dtype.kind in "OUT" else array)
+    own = own_of(adata)
+    cohort = read_cohort(adata, own, layer=layer)[0]
+    variants = None
+    if "variants_columns" in own:
+        var = frame(adata.var)
+        identity = var if "layout" in own else variant_frame(cohort)
+        variants = take_variants(adata.varm, var, identity, own)
     return AnnDataContents(
         cohort=cohort,
-        variants=take_variants(adata, own) if "variants_columns" in own else None,
+        variants=variants,
         pairs=restored(own["pairs"], "pairs") if "pairs" in own else None,
         variance=restored(own["variance"], "variance") if "variance" in own else None,
         provenance=json.loads(own["provenance"]) if "provenance" in own else None,
     )
 
 
-def _variant_frame(cohort: xr.Dataset) -> pd.DataFrame:
-    contigs = text(cohort["contig_id"].to_numpy())
-    var = pd.DataFrame(
-        {
-            "chromosome": pd.Categorical.from_codes(
-                cohort["variant_contig"].to_numpy(), categories=pd.Index(contigs)
-            ),
-            "base_pair_location": cohort["variant_position"].to_numpy(),
-            "variant_id": text(cohort["variant_id"].to_numpy()),
-            "effect_allele": text(cohort["variant_effect_allele"].to_numpy()),
-            "other_allele": text(cohort["variant_other_allele"].to_numpy()),
-            "ploidy": cohort["variant_ploidy"].to_numpy(),
-        }
+def own_of(adata: ad.AnnData) -> dict[str, Any]:
+    """A copy of ``uns["gp_elm"]``, in memory; empty where there is none.
+
+    Raises
+    ------
+    InputError
+        Where a later version of this package wrote it.
+    """
+    own = {str(key): _in_memory(value) for key, value in dict(adata.uns.get("gp_elm", {})).items()}
+    if int(own.get("layout", 0)) > LAYOUT:
+        raise InputError(
+            f"the AnnData has layout {own['layout']}, this version reads up to {LAYOUT}; update gp_elm"
+        )
+    return own
+
+
+def read_cohort(
+    adata: ad.AnnData, own: Mapping[str, Any], *, layer: str | None = None, without: tuple[str, ...] = ()
+) -> tuple[xr.Dataset, NDArray[np.int64]]:
+    """Take the cohort out of an AnnData.
+
+    Parameters
+    ----------
+    adata : anndata.AnnData
+        Samples x variants.
+    own : mapping
+        Of `own_of`.
+    layer : str, optional
+        Layer that holds the genotypes; that of ``own["layer"]``, or X, where None.
+    without : tuple of str
+        ``trait_id`` or ``covariate_id``: what is about to be replaced, and chooses no samples.
+
+    Returns
+    -------
+    cohort : xarray.Dataset
+        Once a step has added traits or covariates: the samples with a trait and every covariate.
+    rows : ndarray of int64
+        Row of the AnnData of each of its samples.
+
+    Raises
+    ------
+    InputError
+        As `from_anndata`.
+    """
+    obs, var = frame(adata.obs), frame(adata.var)
+    if "layout" in own:
+        cohort = own_variables(obs, var, own)
+    else:
+        cohort = cohort_dataset(foreign_variants(var), foreign_samples(obs), {})
+        if "group_column" in own:
+            cohort["sample_group"] = ("samples", text(obs[own["group_column"]]).astype(str))
+    layer = layer or own.get("layer")
+    if layer is not None and layer not in adata.layers:
+        there = ", ".join(map(str, adata.layers)) or "none"
+        raise InputError(f"the AnnData has no layer {layer!r}; its layers: {there}")
+    blocks, chunk = _blocks(adata, layer, own)
+    cohort = attach(cohort, blocks, chunk_variants=chunk)
+    cohort = with_tables(cohort, obs, {key: value for key, value in own.items() if key not in without})
+    rows = np.arange(adata.n_obs)
+    if own.get("complete_samples"):
+        used = np.ones(len(rows), bool)
+        if "sample_phenotype" in cohort:
+            used &= ~np.isnan(cohort["sample_phenotype"].to_numpy()).all(axis=1)
+        if "sample_covariate" in cohort:
+            used &= ~np.isnan(cohort["sample_covariate"].to_numpy()).any(axis=1)
+        rows = np.flatnonzero(used)
+        cohort = select(cohort, samples=used)
+    return cohort, rows
+
+
+def _blocks(adata: ad.AnnData, layer: str | None, own: Mapping[str, Any]) -> tuple[Blocks, int]:
+    samples, variants = np.arange(adata.n_obs), np.arange(adata.n_vars)
+    whole = adata
+    if layer is None and adata.isbacked and adata.is_view:
+        # X of a view of a backed AnnData would be read whole
+        whole = adata._adata_ref
+        samples, variants = np.arange(whole.n_obs)[adata._oidx], np.arange(whole.n_vars)[adata._vidx]
+    hard_calls = own.get("hard_calls")
+    source = matrix_source(
+        whole.X if layer is None else adata.layers[layer],
+        "X" if layer is None else f"layer {layer}",
+        hard_calls=None if hard_calls is None else bool(hard_calls),
     )
-    names = var["variant_id"]
-    if names.duplicated().any():
-        # ids such as "." name nothing: position and alleles do, and a count where even they do not
-        place = var[["chromosome", "base_pair_location", "effect_allele"]].astype(str)
-        full = names.str.cat(place, sep=":")
-        names = full.where(names.duplicated(keep=False), names)
-        again = names.groupby(names).cumcount()
-        names = names.where(again == 0, names + "#" + (again + 1).astype(str))
-    var.index = pd.Index(names.to_numpy(dtype=object))
-    return var
+    return Blocks(source, samples=samples, variants=variants), window(source)
 
 
-def _sample_frame(cohort: xr.Dataset, own: dict[str, Any]) -> pd.DataFrame:
-    columns: dict[str, np.ndarray] = {}
-    for variable, column in _OBS.items():
-        if variable in cohort:
-            values = cohort[variable].to_numpy()
-            columns[column] = values if column == "sex" else text(values)
-    taken = set(columns) | {"_index"} | set(map(str, cohort.variables))
-    for ids, variable in (("trait_id", "sample_phenotype"), ("covariate_id", "sample_covariate")):
-        if variable not in cohort:
-            continue
-        names = [str(name) for name in cohort[ids].to_numpy()]
-        matrix = cohort[variable].to_numpy()
-        placed = [free_name(name, ids.removesuffix("_id"), taken) for name in names]
-        own[ids], own[f"{ids}_column"] = text(names), text(placed)
-        columns |= {name: matrix[:, k] for k, name in enumerate(placed)}
-    index = pd.Index(text(cohort["sample_id"].to_numpy()))
-    return pd.DataFrame(columns, index=index)
-
-
-def _keep_other_variables(
-    cohort: xr.Dataset, obs: pd.DataFrame, var: pd.DataFrame, own: dict[str, Any]
-) -> None:
-    kept: dict[str, list[str]] = {}
-    arrays: dict[str, np.ndarray] = {}
-    for name in map(str, cohort.variables):
-        if name in _PLACED:
-            continue
-        array = cohort[name]
-        values = text(array.to_numpy()) if array.dtype.kind in "OUT" else array.to_numpy()
-        kept[name] = [str(dim) for dim in array.dims]
-        if array.dims == ("samples",):
-            obs[name] = values
-        elif array.dims == ("variants",):
-            var[name] = values
-        else:
-            arrays[name] = values
-    own["variables"], own["attrs"] = json.dumps(kept), json.dumps(cohort.attrs, default=str)
-    if arrays:
-        own["arrays"] = arrays
-
-
-def _lazy(x: Any) -> da.Array:
-    if x is None or sp.issparse(x):
-        raise InputError("the AnnData has no dense X; give one that to_anndata() or gp-elm run made")
-    if isinstance(x, da.Array):
-        return x
-    width = max((32 << 20) // max(x.shape[0], 1), 1)
-    return da.from_array(x, chunks=(x.shape[0], min(width, max(x.shape[1], 1))))
+def _in_memory(value: Any) -> Any:
+    if isinstance(value, da.Array):
+        return value.compute()
+    if isinstance(value, Mapping):
+        return {key: _in_memory(inner) for key, inner in value.items()}
+    return value.to_memory() if hasattr(value, "to_memory") else value

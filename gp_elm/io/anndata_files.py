@@ -57,11 +57,13 @@ def write_anndata(adata: ad.AnnData, path: str | os.PathLike[str]) -> Path:
         write_elem(group, "/", bare)
         if adata.X is not None:
             _write_matrix(group, adata.X)
+        if target.suffix == ".zarr":
+            zarr.consolidate_metadata(group.store, zarr_format=2)
     return target
 
 
 def read_anndata(path: str | os.PathLike[str]) -> ad.AnnData:
-    """Open an ``.h5ad`` or ``.zarr`` with everything in memory but X, which is a dask array.
+    """Open an ``.h5ad`` or ``.zarr`` with everything in memory but X and the layers, which are dask arrays.
 
     Parameters
     ----------
@@ -82,16 +84,35 @@ def read_anndata(path: str | os.PathLike[str]) -> ad.AnnData:
     _check_suffix(source)
     try:
         with _opened(source, "r") as group:
-            parts = {slot: read_elem(group[slot]) for slot in _SLOTS if slot in group}
+            parts = {slot: read_elem(group[slot]) for slot in _SLOTS if slot in group and slot != "layers"}
+            if "layers" in group:
+                parts["layers"] = {name: _lazy(group["layers"][name]) for name in group["layers"]}
             if "X" in group:
-                n, m = group["X"].shape
-                parts["X"] = read_elem_lazy(group["X"], chunks=(n, _width(n, m, group["X"].dtype.itemsize)))
+                parts["X"] = _lazy(group["X"])
     except (OSError, KeyError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{source}: cannot be read as an AnnData ({reason}); give what gp-elm run wrote"
+            f"{source}: cannot be read as an AnnData ({reason}); give what anndata or gp-elm run wrote"
         ) from error
     return ad.AnnData(**parts)
+
+
+def _lazy(stored: Any) -> da.Array:
+    """A matrix as a dask array in chunks of variants, or of samples where it is stored so."""
+    if not hasattr(
+        stored, "shape"
+    ):  # sparse: an entry takes five bytes or more, and chunks are copied on the way
+        n, m = (int(size) for size in stored.attrs["shape"])
+        if stored.attrs["encoding-type"] == "csc_matrix":
+            return read_elem_lazy(stored, chunks=(n, _width(n, m, 5)))
+        return read_elem_lazy(stored, chunks=(_width(m, n, 5), m))
+    n, m = stored.shape
+    width = _width(n, m, stored.dtype.itemsize)
+    rows, columns = stored.chunks or (1, 1)
+    if columns <= 4 * width:
+        return read_elem_lazy(stored, chunks=(n, width))
+    fitting = _BLOCK_BYTES // max(m * stored.dtype.itemsize, 1) // rows * rows
+    return read_elem_lazy(stored, chunks=(min(max(fitting, rows), n), m))
 
 
 def _write_matrix(group: Any, x: Any) -> None:

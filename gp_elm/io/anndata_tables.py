@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -22,9 +21,30 @@ PAIR_COLUMN = "elm_beta"
 
 
 def place_variants(
-    table: pd.DataFrame, var: pd.DataFrame, varm: dict[str, np.ndarray], own: dict[str, Any]
-) -> pd.DataFrame:
-    """Put the variants table into `varm`, and return `var` with its main columns and text, by trait."""
+    table: pd.DataFrame, var: pd.DataFrame, own: dict[str, Any]
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Arrange the variants table by variant: matrices for ``varm``, and main columns and text, by trait, for ``var``.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a trait and variant, in any order.
+    var : pandas.DataFrame
+        Identity of the variants, (m, columns).
+    own : dict
+        ``uns["gp_elm"]``, which gets the names of traits and columns.
+
+    Returns
+    -------
+    varm : dict of ndarray (m, traits)
+    shown : pandas.DataFrame (m, columns)
+
+    Raises
+    ------
+    InputError
+        Where the table has a variant that is not in `var`, or one twice.
+    """
+    varm: dict[str, np.ndarray] = {}
     keys = trait_keys(pd.unique(table["trait"]))
     trait = pd.Index(list(keys)).get_indexer(pd.Index(table["trait"]))
     variant = _find_variants(table[IDENTITY], var, within=trait)
@@ -58,23 +78,40 @@ def place_variants(
         varm["in_variants_table"] = seen
     own["variants_trait_id"], own["variants_trait_key"] = text(keys), text(keys.values())
     own["variants_columns"] = text(columns)
-    return pd.concat([var, pd.DataFrame(shown, index=var.index)], axis=1)
+    return varm, pd.DataFrame(shown, index=var.index)
 
 
-def take_variants(adata: ad.AnnData, own: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the variants table that `place_variants` put in, arranged as on disk."""
+def take_variants(
+    varm: Mapping[str, Any], var: pd.DataFrame, identity: pd.DataFrame, own: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return the variants table that `place_variants` put in, arranged as on disk.
+
+    Parameters
+    ----------
+    varm, var : mapping, pandas.DataFrame
+        Of the AnnData.
+    identity : pandas.DataFrame
+        Identity of the variants; `var` itself in an AnnData made by ``to_anndata``.
+    own : mapping
+        ``uns["gp_elm"]``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a trait and variant.
+    """
     traits = [str(name) for name in own["variants_trait_id"]]
     keys = [str(name) for name in own["variants_trait_key"]]
     pieces = []
     for k, (trait, key) in enumerate(zip(traits, keys, strict=True)):
-        data = {"trait": np.full(adata.n_vars, trait, dtype=object)}
-        data |= {name: adata.var[name].to_numpy() for name in IDENTITY}
+        data = {"trait": np.full(len(var), trait, dtype=object)}
+        data |= {name: identity[name].to_numpy() for name in IDENTITY}
         for name in map(str, own["variants_columns"]):
-            inner = name in adata.varm
-            data[name] = adata.varm[name][:, k] if inner else adata.var[f"{name}:{key}"].to_numpy(object)
+            inner = name in varm
+            data[name] = np.asarray(varm[name])[:, k] if inner else var[f"{name}:{key}"].to_numpy(object)
         piece = pd.DataFrame(data)
-        if "in_variants_table" in adata.varm:
-            piece = piece[np.asarray(adata.varm["in_variants_table"])[:, k]]
+        if "in_variants_table" in varm:
+            piece = piece[np.asarray(varm["in_variants_table"])[:, k]]
         pieces.append(piece)
     return arrange(pd.concat(pieces), "variants")
 
@@ -107,10 +144,10 @@ def _find_variants(identity: pd.DataFrame, var: pd.DataFrame, within: np.ndarray
     return at.to_numpy(np.int64)
 
 
-def pair_matrix(pairs: pd.DataFrame, var: pd.DataFrame) -> sp.csr_matrix:
+def pair_matrix(pairs: pd.DataFrame, var: pd.DataFrame, column: str = PAIR_COLUMN) -> sp.csr_matrix:
     """Return the effects of one trait's pairs as a symmetric matrix, (m, m)."""
     first, second = (_find_variants(pairs[[f"{name}_{k}" for name in IDENTITY]], var) for k in (1, 2))
-    value = pairs[PAIR_COLUMN].to_numpy(np.float64)
+    value = pairs[column].to_numpy(np.float64)
     there = ~np.isnan(value)
     first, second, value = first[there], second[there], value[there]
     at = np.concatenate([first, second]), np.concatenate([second, first])

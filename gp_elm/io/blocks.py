@@ -11,6 +11,8 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from gp_elm.kernels.recode import recode
+
 BLOCK_BYTES = 2**24
 """Bytes of one default block: consumers hold four to eight times that of int8 as floats."""
 
@@ -62,7 +64,7 @@ class Recoding:
     Attributes
     ----------
     kind : ndarray of uint8 (m,)
-        Row of ``table`` of each variant in the file.
+        Row of ``table`` of each variant in the file; 0 leaves its copies as they are.
     sex : ndarray of uint8 (n,)
         Column of ``table`` of each sample in the file: 0 unknown, 1 male, 2 female.
     table : ndarray of int8 (kinds, 3, 4)
@@ -77,18 +79,19 @@ class Recoding:
     factor: NDArray[np.float32]
 
     def apply(self, block: NDArray[Any], variants: Index, samples: Index) -> NDArray[Any]:
-        """Recode a block (v, k) of some variants and samples of the file."""
-        kind, sex = self.kind[variants], self.sex[samples]
-        changed = np.flatnonzero(kind)
-        if not changed.size:
-            return block
-        if block.dtype.kind == "f":
-            block[changed] *= self.factor[kind[changed]][:, sex]
-            return block
-        for row in changed:
-            # -1 takes the last entry
-            block[row] = self.table[kind[row]][sex, block[row]]
-        return block
+        """Recode a block (v, k) of some variants and samples of the file, in place."""
+        return recode(block, self.kind[variants], self.sex[samples], self.table, self.factor)
+
+    def then(self, after: Recoding) -> Recoding:
+        """This recoding followed by another of the same variants; the samples' sexes are those of the other."""
+        sexes = np.arange(3)[:, None]
+        tables = [second[sexes, first] for first in self.table for second in after.table]
+        return Recoding(
+            kind=(self.kind * np.uint8(len(after.table)) + after.kind).astype(np.uint8),
+            sex=after.sex,
+            table=np.array(tables, np.int8),
+            factor=(self.factor[:, None] * after.factor[None]).reshape(-1, 3),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,7 +68,7 @@ VARIANTS: tuple[Column, ...] = (
     Column(
         "effect_allele_frequency", "float64", "share", "frequency of the effect allele in the samples used"
     ),
-    Column("n", "int64", "samples", "samples used: with a call, the trait and every covariate"),
+    Column("n", "Int64", "samples", "samples used: with a call, the trait and every covariate"),
     Column(
         "missing_rate",
         "float64",

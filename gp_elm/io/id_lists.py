@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from gp_elm.errors import InputError
-from gp_elm.io.phenotypes import FAMILY_NAMES, SAMPLE_NAMES, open_text
+from gp_elm.io.phenotypes import FAMILY_NAMES, SAMPLE_NAMES, read_text
 
 
 def read_ids(source: str | os.PathLike[str] | Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
@@ -35,9 +36,8 @@ def read_ids(source: str | os.PathLike[str] | Sequence[str]) -> tuple[str, list[
     """
     if not isinstance(source, str | os.PathLike):
         return "the list", [(str(word), "") for word in source]
-    with open_text(Path(source)) as handle:
-        fields = [line.replace(",", " ").split() for line in handle]
-    fields = [words for words in fields if words]
+    lines = read_text(Path(source)).split("\n")
+    fields = [words for line in lines if (words := line.replace(",", " ").split())]
     header = fields[0][0].lower() if fields else ""
     if header in FAMILY_NAMES | SAMPLE_NAMES:
         fields = fields[1:]
@@ -66,11 +66,13 @@ def read_pairs(path: str | os.PathLike[str]) -> pd.DataFrame:
     InputError
         Where it cannot be read, or a column is missing.
     """
+    text = read_text(Path(path))
     try:
-        listed = pd.read_csv(path, sep=None, engine="python", dtype=str)
-    except (OSError, ValueError, csv.Error) as error:
+        listed = pd.read_csv(io.StringIO(text), sep=None, engine="python", dtype=str)
+    except (ValueError, csv.Error) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: cannot be read as a list of pairs ({error}); give a table with variant_id_1 and variant_id_2"
+            f"{path}: cannot be read as a list of pairs ({reason}); give a table with variant_id_1 and variant_id_2"
         ) from error
     for name in ("variant_id_1", "variant_id_2"):
         if name not in listed.columns:

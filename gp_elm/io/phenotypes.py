@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
+from gp_elm.io.plain_text import refuse_nul, short_text
 
 MISSING_WORDS = frozenset({"", "na", "nan", "n/a", "#na", "."})
 """Words for a missing value, in lower case; the number -9 is missing too and is counted."""
@@ -94,7 +97,7 @@ def read_table(source: TableSource) -> SampleTable:
         raise InputError(f"{name}:1: the column {repeated[0]!r} stands twice in the header; rename one")
     if not rows:
         raise InputError(f"{name}: there is a header but no row; check that the file is complete")
-    by_column = [np.array(values, dtype=str) for values in zip(*rows, strict=True)]
+    by_column = [short_text(values, name) for values in zip(*rows, strict=True)]
     sample = by_column[sample_at[0]]
     family = by_column[family_at[0]] if family_at else np.full(len(rows), "0")
     ids = {*sample_at, *family_at, *(i for i, word in enumerate(lower) if word == "sid")}
@@ -206,13 +209,22 @@ def open_text(path: Path) -> TextIO:
     return open(path, encoding="utf-8-sig")
 
 
+def read_text(path: Path) -> str:
+    """Read a text file whole, gzip-compressed or not, as UTF-8; InputError where it is damaged or no text."""
+    try:
+        with open_text(path) as handle:
+            text = handle.read()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8; save it as plain text with tabs") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); copy it again") from error
+    refuse_nul(path, io.BytesIO(text.encode()))
+    return text
+
+
 def _file_rows(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """Header, rows and line numbers of a delimited file."""
-    with open_text(path) as handle:
-        try:
-            lines = handle.read().split("\n")
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not a text file in UTF-8; save it as plain text with tabs") from None
+    lines = read_text(path).split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:

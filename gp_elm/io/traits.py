@@ -68,12 +68,13 @@ def fam_table(cohort: xr.Dataset) -> SampleTable:
         Where the cohort has no such column any more.
     """
     if "fam_phenotype" not in cohort:
-        raise OptionError("the cohort holds no FAM phenotypes; give a table of traits")
+        raise OptionError("the files of genotypes hold no trait; give a table of traits (--pheno)")
     n = cohort.sizes["samples"]
     family = cohort["sample_family_id"].to_numpy()
     sample = (cohort["sample_iid"] if "sample_iid" in cohort else cohort["sample_id"]).to_numpy()
     text = cohort["fam_phenotype"].to_numpy()
-    source = str(cohort.attrs.get("source_fam", "FAM"))
+    names = ("source_fam", "source_psam", "source_sample")
+    source = str(next((cohort.attrs[name] for name in names if name in cohort.attrs), "FAM"))
     return SampleTable(source, family, sample, {FAM_TRAIT: text}, _fam_lines(source, family, sample, n))
 
 

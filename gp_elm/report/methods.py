@@ -21,7 +21,12 @@ def methods_paragraphs(run: dict[str, Any], summaries: list[TraitSummary]) -> li
     -------
     list of str
     """
-    return [_networks(run, summaries), _effects(summaries), _pairs(run, summaries), _variances(summaries)]
+    return [
+        _networks(run, summaries),
+        _effects(run, summaries),
+        _pairs(run, summaries),
+        _variances(summaries),
+    ]
 
 
 def _networks(run: dict[str, Any], summaries: list[TraitSummary]) -> str:
@@ -51,12 +56,19 @@ def _networks(run: dict[str, Any], summaries: list[TraitSummary]) -> str:
     )
 
 
-def _effects(summaries: list[TraitSummary]) -> str:
+def _effects(run: dict[str, Any], summaries: list[TraitSummary]) -> str:
+    inputs = run.get("inputs", {})
+    if any(str(name).startswith("gwas ") for name in inputs):
+        classical = "GWAS columns are those of the files given, with their samples and errors: no scan of this cohort."
+    else:
+        less = " of the traits less REGENIE's predictions without the chromosome" if "pred" in inputs else ""
+        scan = f"ordinary least squares{less}, with the covariates"
+        classical = f"GWAS columns are {scan}, on complete cases of the same samples."
     text = (
         "ELM effects are cross-prediction-powered estimates: the regression coefficient of the trait less the weighted "
         "out-of-fold prediction, plus the weight times the same coefficient of the networks in a population with "
         "linkage blocks in equilibrium; the weight was tuned on the other folds and is 0 where the network does not "
-        "help. GWAS columns are ordinary least squares with the covariates on complete cases of the same samples."
+        f"help. {classical}"
     )
     generalised = [s for s in summaries if s.structured and s.generalised]
     if not generalised:

@@ -20,12 +20,15 @@ _N_PIECES = 64
 PACKAGES = (
     "gp-elm",
     "anndata",
-    "bed-reader",
+    "bgen",
+    "cyvcf2",
     "dask",
     "h5py",
     "numba",
     "numpy",
     "pandas",
+    "pandas-plink",
+    "pgenlib",
     "pyarrow",
     "safetensors",
     "scipy",
@@ -37,11 +40,12 @@ PACKAGES = (
 
 
 def fingerprint(path: str | os.PathLike[str], *, whole_bytes: int = WHOLE_BYTES) -> dict[str, Any]:
-    """Return what identifies a file's content, cheaply for a large file too.
+    """Return what identifies the content of a file or folder, cheaply for a large one too.
 
     A file up to `whole_bytes` is hashed whole. Of a larger one, 64 evenly spaced pieces of 1 MiB are hashed,
     the first and the last among them; as a change between two pieces would be missed, its time of change
-    then counts too. Two fingerprints are to be compared as a whole (``==``).
+    then counts too. Of a folder, the names and the fingerprints of its files count. Two fingerprints are to be
+    compared as a whole (``==``).
 
     Parameters
     ----------
@@ -62,6 +66,8 @@ def fingerprint(path: str | os.PathLike[str], *, whole_bytes: int = WHOLE_BYTES)
         Where the file cannot be read.
     """
     file = Path(path)
+    if file.is_dir():
+        return _folder_fingerprint(file, whole_bytes)
     try:
         with open(file, "rb") as handle:
             status = os.fstat(handle.fileno())
@@ -86,6 +92,19 @@ def fingerprint(path: str | os.PathLike[str], *, whole_bytes: int = WHOLE_BYTES)
     if sampled:
         found["modified_ns"] = status.st_mtime_ns
     return found
+
+
+def _folder_fingerprint(folder: Path, whole_bytes: int) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    size = sum(path.stat().st_size for path in files)
+    sampled = size > whole_bytes
+    digest = hashlib.sha256()
+    for path in files:
+        state = path.stat()
+        # a large folder is known by the sizes and times of its files
+        content = [state.st_size, state.st_mtime_ns] if sampled else fingerprint(path)["sha256"]
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return {"name": folder.name, "bytes": size, "sha256": digest.hexdigest(), "sampled": sampled}
 
 
 def environment() -> dict[str, Any]:

@@ -145,9 +145,15 @@ class Store:
 
 
 def cohort_identity(cohort: xr.Dataset) -> str:
-    """Hash of what fixes the content of a store: sample ids, variant ids, effect alleles and ploidy, in order."""
+    """Hash of what fixes the content of a store: sample ids, variant ids, effect alleles and ploidy, in order.
+
+    Sexes count where X or Y do.
+    """
     digest = hashlib.sha256()
-    for name in ("sample_id", "variant_id", "variant_effect_allele", "variant_ploidy"):
+    names = ["sample_id", "variant_id", "variant_effect_allele", "variant_ploidy"]
+    if "variant_sex_linkage" in cohort:
+        names += ["variant_sex_linkage", "sample_sex"]
+    for name in names:
         values = np.asarray(cohort[name].values)
         digest.update(f"{name} {len(values)}\n".encode())
         for start in range(0, len(values), 65536):
@@ -161,7 +167,7 @@ def write_store(
     *,
     fingerprint: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    memory: int = 256 << 20,
+    memory: int = 128 << 20,
 ) -> Store:
     """Write a cohort's hard calls to a store, in one pass over the source with bounded memory.
 

@@ -49,41 +49,40 @@ def write_packed(cohort: xr.Dataset, target: Path, progress: Progress | None, me
     variants, samples = dosage.shape
     width = row_bytes(variants)
     strip_bytes = max(1, min(width, memory // max(samples, 1)))
+    strip = np.zeros((samples, strip_bytes), dtype=np.uint8)
+    per_strip, strip_first = strip_bytes * CALLS_PER_BYTE, 0
     with open(target, "wb") as handle:
         if samples * width:
-            # Reserved now, because a full disk under a memory map kills the process instead of raising.
+            # Reserved now: a full disk is told before the work, not after.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(handle.fileno(), 0, samples * width)
             else:
                 handle.truncate(samples * width)
-    strip = np.zeros((samples, strip_bytes), dtype=np.uint8)
-    per_strip, strip_first = strip_bytes * CALLS_PER_BYTE, 0
 
-    def flush() -> None:
-        used = min(strip_bytes, width - strip_first // CALLS_PER_BYTE)
-        if used <= 0 or not samples:
-            return
-        # A new map for each strip, so that its pages do not count as ours for longer.
-        rows = np.memmap(target, dtype=np.uint8, mode="r+", shape=(samples, width))
-        rows[:, strip_first // CALLS_PER_BYTE : strip_first // CALLS_PER_BYTE + used] = strip[:, :used]
-        rows.flush()
+        def flush() -> None:
+            # Written row by row: a memory map would count every page of the file that a strip touches as ours.
+            first = strip_first // CALLS_PER_BYTE
+            used = min(strip_bytes, width - first)
+            for row in range(samples if used > 0 else 0):
+                handle.seek(row * width + first)
+                handle.write(strip[row, :used].data)
 
-    for first, block in _blocks(dosage, max(256, memory // max(samples, 1))):
-        done = 0
-        while done < len(block):
-            column = first + done - strip_first
-            take = min(len(block) - done, per_strip - column)
-            wrong = pack_transposed(block[done : done + take], strip, column)
-            if wrong >= 0:
-                name = cohort["variant_id"].values[first + done + wrong]
-                raise InputError(
-                    f"variant {name}: a dosage is outside 0, 1, 2 and -1 (missing); check its coding"
-                )
-            done += take
-            if column + take == per_strip:
-                flush()
-                strip[:] = 0
-                strip_first += per_strip
-        if progress is not None:
-            progress.update(len(block))
-    flush()
+        for first, block in _blocks(dosage, max(256, memory // max(samples, 1))):
+            done = 0
+            while done < len(block):
+                column = first + done - strip_first
+                take = min(len(block) - done, per_strip - column)
+                wrong = pack_transposed(block[done : done + take], strip, column)
+                if wrong >= 0:
+                    name = cohort["variant_id"].values[first + done + wrong]
+                    raise InputError(
+                        f"variant {name}: a dosage is outside 0, 1, 2 and -1 (missing); check its coding"
+                    )
+                done += take
+                if column + take == per_strip:
+                    flush()
+                    strip[:] = 0
+                    strip_first += per_strip
+            if progress is not None:
+                progress.update(len(block))
+        flush()
