@@ -19,6 +19,7 @@ PAGES = [
     "README.md",
     "docs/tutorial/first-run.md",
     "docs/how-to/your-own-cohort.md",
+    "docs/how-to/cohort-files.md",
     "docs/how-to/believe-a-pair.md",
     "docs/how-to/related-samples.md",
     "docs/how-to/anndata.md",
@@ -45,6 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names |= {s: f"cohort.{s}" for s in ("bed", "bim", "fam")}
     for suffix, name in names.items():
         shutil.copy(base / "example_data" / f"example.{suffix}", base / name)
+    formats = {"calls.vcf.gz": "panel.vcf.gz", "calls8.bgen": "panel.bgen", "calls8.sample": "panel.sample"}
+    formats |= {f"calls.{s}": f"panel.{s}" for s in ("pgen", "pvar", "psam")} | {
+        "trait.tsv": "panel.traits.tsv"
+    }
+    for name, copy in formats.items():
+        shutil.copy(ROOT / "tests" / "data" / "formats" / name, base / copy)
     return base
 
 
@@ -101,7 +108,7 @@ def test_options_named_in_the_docs_exist() -> None:
     known = set(
         re.findall(r"--[a-z0-9-]+", (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8"))
     )
-    foreign = {"--vcf", "--max-alleles", "--make-bed", "--out"}  # PLINK 2's
+    foreign = {"--export"}  # PLINK 2's
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
         assert named <= known | foreign, page
