@@ -1,6 +1,6 @@
 """Damaged input files, each opened in a process of its own kind: no traceback, no hang, no change of order.
 
-``python benchmarks/fuzz_inputs.py [--repeats 3] [--only vcf] [--seed 0] [--keep folder]``
+``python benchmarks/fuzz_inputs.py [--repeats 3] [--only vcf] [--mutation nul] [--seed 0] [--trace]``
 
 Every file of the small cohort in ``tests/data/formats`` is damaged in every way of ``fuzz_mutations``, then opened by
 the public readers, read whole and scanned. Outcomes: *ok*, it opens and says what a plain reading of the damaged file
@@ -12,12 +12,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
-import logging
-import multiprocessing
-import os
-import resource
-import signal
 import sys
 import tempfile
 import traceback
@@ -31,11 +25,11 @@ from typing import Any, NamedTuple
 import fuzz_mutations as damage
 import fuzz_oracle as oracle
 import numpy as np
+from fuzz_child import Child
 
 DATA = Path(__file__).resolve().parents[1] / "tests" / "data" / "formats"
 TABLES = {"pheno": "trait.tsv", "covar": "covariate.tsv"}
 SECONDS = 20.0
-GIGABYTES = 6
 OUTCOMES = ("ok", "refused", "unverified", "fault")
 
 
@@ -232,60 +226,10 @@ def _judge_tables(result: dict[str, Any], expected: oracle.Content, doubt: str) 
     return Outcome("unverified" if doubt else "ok", doubt)
 
 
-class Child:
-    """A process that opens one case after the other; a crash or a hang costs the process, not the harness."""
-
-    def __init__(self) -> None:
-        self._start()
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def send(self, case: Case, folder: Path) -> None:
-        """Have a case opened."""
-        self._pipe.send((case._replace(mutations=()), folder))
-
-    def receive(self, seconds: float) -> tuple[str, Any]:
-        """What came of it, within so many seconds."""
-        try:
-            if self._pipe.poll(seconds):
-                return self._pipe.recv()
-            self._process.kill()
-            words = f"hang: no answer within {seconds:.0f} s"
-        except (EOFError, ConnectionError):
-            self._process.join()
-            words = ""
-        self._process.join()
-        code = self._process.exitcode or 0
-        words = words or f"crash: {signal.Signals(-code).name if code < 0 else f'exit code {code}'}"
-        self._start()
-        return "fault", words
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.join()
-
-
-def _serve(pipe: Any) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES << 30,) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    logging.disable(logging.CRITICAL)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # htslib talks
-    with contextlib.suppress(EOFError):
-        while True:
-            case, folder = pipe.recv()
-            pipe.send(attempt_in_child(case, folder))
-
-
 def run(attempts: Sequence[Attempt], *, n_children: int = 2, seconds: float = SECONDS) -> list[Outcome]:
     """Outcome of each attempt; the first of a child waits longer, for what it imports and compiles."""
     outcomes: list[Outcome] = []
-    children = [Child() for _ in range(min(n_children, len(attempts)))]
+    children = [Child(attempt_in_child) for _ in range(min(n_children, len(attempts)))]
     try:
         for start in range(0, len(attempts), len(children)):
             with tempfile.TemporaryDirectory(prefix="fuzz") as parent:
@@ -294,7 +238,7 @@ def run(attempts: Sequence[Attempt], *, n_children: int = 2, seconds: float = SE
                 for (child, attempt), folder in zip(batch, folders, strict=True):
                     folder.mkdir()
                     attempt.write(folder)
-                    child.send(attempt.case, folder)
+                    child.send(attempt.case._replace(mutations=()), folder)
                 for (child, attempt), folder in zip(batch, folders, strict=True):
                     word, result = child.receive(seconds + (60 if start == 0 else 0))
                     outcomes.append(judge(attempt.case, folder, word, result))

@@ -69,8 +69,8 @@ def test_a_changed_order_is_a_fault(tmp_path: Path) -> None:
         assert fuzz.judge(case, tmp_path, word, turned).word == "fault", name
 
 
-def test_a_crash_and_a_hang_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
-    child = fuzz.Child()
+def test_a_crash_and_a_hang_are_faults() -> None:
+    child = fuzz.Child(fuzz.attempt_in_child)
     try:
         child._process.kill()
         assert child.receive(20) == ("fault", "crash: SIGKILL")

@@ -111,8 +111,10 @@ def test_variance_keeps_its_order():
 def test_wrong_type_names_the_column():
     with pytest.raises(OutputError, match="column n does not hold Int64"):
         arrange(pd.DataFrame({"base_pair_location": [1], "n": ["many"]}), "variants")
-    with pytest.raises(OutputError, match="variants table has no column n, which cannot be NA"):
-        arrange(pd.DataFrame({"base_pair_location": [1]}), "variants")
+    with pytest.raises(
+        OutputError, match="variants table has no column base_pair_location, which cannot be NA"
+    ):
+        arrange(pd.DataFrame({"n": [1]}), "variants")
     with pytest.raises(
         OptionError, match="no table 'genes'; choose one of variants, pairs, ablation, variance"
     ):

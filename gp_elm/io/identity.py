@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from gp_elm.errors import InputError
+from gp_elm.io.plain_text import short_text
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ def sample_variables(
     InputError
         Where neither is unique.
     """
-    iid = np.asarray(iid, object).astype(str)
-    families = np.full(len(iid), "0") if family is None else np.asarray(family, object).astype(str)
+    iid = short_text(iid, where)
+    families = np.full(len(iid), "0") if family is None else short_text(family, where)
     extra: dict[str, NDArray] = {}
     sample_id = iid
     if not pd.Index(iid).is_unique:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.io.identity import sample_variables
+from gp_elm.io.plain_text import refuse_nul, short_text
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,13 @@ def read_sample_file(path: Path) -> dict[str, NDArray]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check --sample")
-    with open(path, encoding="utf-8", errors="replace") as handle:
-        numbered = [(number, fields) for number, line in enumerate(handle, 1) if (fields := line.split())]
+    refuse_nul(path)
+    # bytes are split at blanks and tabs alone, text at what Unicode takes for one too
+    numbered = [
+        (number, [word.decode(errors="replace") for word in words])
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if (words := line.split())
+    ]
     if len(numbered) < 2 or not numbered[0][1][0].upper().startswith("ID"):
         raise InputError(
             f"{path}: no .sample file: the first line must start with ID_1 ID_2 or ID, the second with 0 0; "
@@ -63,7 +69,7 @@ def read_sample_file(path: Path) -> dict[str, NDArray]:
     samples = sample_variables(family, columns[names[1] if two_ids else names[0]], sex, where=str(path))
     traits = [name for name, kind in zip(names, types, strict=True) if kind in ("P", "B")]
     if len(traits) == 1:
-        samples["fam_phenotype"] = columns[traits[0]].astype(str)
+        samples["fam_phenotype"] = short_text(columns[traits[0]], str(path))
     elif traits:
         log.info("%s: %d traits (%s); give them with --pheno", path, len(traits), ", ".join(traits))
     return samples

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.io.identity import sample_variables
+from gp_elm.io.plain_text import refuse_nul, short_text
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,8 @@ def _read(path: Path, headerless: tuple[str, ...], first: tuple[str, ...], wante
     """Columns of a table as text; `first` are the names that its header may start with."""
     names: list[str] = []
     try:
+        with open(path, "rb") as raw:
+            refuse_nul(path, pa.CompressedInputStream(raw, "zstd") if path.suffix == ".zst" else raw)
         with _opened(path) as text:
             skipped, line = 0, ""
             for line in text:
@@ -151,7 +154,7 @@ def read_psam(path: Path) -> dict[str, NDArray]:
     samples = sample_variables(family, frame["IID"].to_numpy(object), sex, where=str(path))
     traits = [str(name) for name in frame if name not in NO_TRAIT]
     if len(traits) == 1:
-        samples["fam_phenotype"] = frame[traits[0]].to_numpy(object).astype(str)
+        samples["fam_phenotype"] = short_text(frame[traits[0]].to_numpy(object), str(path))
     elif traits:
         log.info(
             "%s: %d phenotypes (%s); give them with --pheno %s", path, len(traits), ", ".join(traits), path
