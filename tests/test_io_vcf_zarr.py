@@ -22,6 +22,7 @@ from hypothesis.extra import numpy as arrays
 from reference.plink_files import write_plink
 
 from gp_elm.errors import InputError, OptionError, OutputError
+from gp_elm.genotypes.sex import code_sex_chromosomes
 from gp_elm.io.blocks import select
 from gp_elm.io.plink import read_plink
 from gp_elm.io.vcf import read_vcf
@@ -274,6 +275,22 @@ def test_a_round_trip_in_small_blocks_changes_nothing(
     np.testing.assert_array_equal(back_haploid["call_dosage"], haploid["call_dosage"] * (3 - ploidy[:, None]))
     again = read_vcf_zarr(write_vcf_zarr(back, tmp_path / "y.vcz"), field="DS")
     np.testing.assert_array_equal(again["call_dosage"], floats)
+
+
+@pytest.mark.parametrize("model", [1, 2])
+def test_males_are_written_with_one_copy_of_x(tmp_path: Path, model: int) -> None:
+    cohort = code_sex_chromosomes(read_plink(Path(__file__).parent / "data/sex/cohort"), xchr_model=model)
+    m = cohort.sizes["variants"]
+    named = {"variant_effect_allele": np.full(m, "A"), "variant_other_allele": np.full(m, "C")}
+    cohort = cohort.assign({name: ("variants", alleles) for name, alleles in named.items()})
+    on_x = np.isin(cohort["variant_sex_linkage"].to_numpy(), (1, 2))
+    male = cohort["sample_sex"].to_numpy() == 1
+    calls = zarr.open_group(write_vcf_zarr(cohort, tmp_path / "x.vcz"), mode="r")["call_genotype"][:]
+    assert (calls[np.ix_(on_x, male)][..., 1] == -2).all() and on_x.any() and male.any()
+    assert (calls[np.ix_(on_x, ~male)][..., 1] != -2).all()
+    back = read_vcf_zarr(tmp_path / "x.vcz")["call_dosage"].to_numpy()[np.ix_(on_x, male)]
+    copies = cohort["call_dosage"].to_numpy()[np.ix_(on_x, male)]
+    np.testing.assert_array_equal(back, np.where(copies < 0, -1, copies * (2 if model == 1 else 1)))
 
 
 def test_alleles_without_a_name_and_variants_out_of_order_are_said(

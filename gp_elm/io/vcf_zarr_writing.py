@@ -7,7 +7,7 @@ import os
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -56,8 +56,9 @@ def write_vcf_zarr(cohort: xr.Dataset, path: PathLike, *, progress: Progress | N
     Returns
     -------
     pathlib.Path
-        What was written. Hard calls are ``call_genotype``, unphased, haploid where ``variant_ploidy`` is 1. Dosages are
-        ``call_DS``, from 0 to 2 in any ploidy. Traits and covariates are not part of the format.
+        What was written. Hard calls are ``call_genotype``, unphased, haploid where ``variant_ploidy`` is 1 and in
+        males on X. Dosages are ``call_DS``, from 0 to 2 in any ploidy. Traits and covariates have no place in
+        the format.
 
     Raises
     ------
@@ -81,7 +82,8 @@ def write_vcf_zarr(cohort: xr.Dataset, path: PathLike, *, progress: Progress | N
         float_calls = dosage.dtype.kind == "f"
         arrays = (_float_arrays if float_calls else _call_arrays)(writer, n_variants, n_samples)
         ploidy = cohort["variant_ploidy"].to_numpy()
-        if not float_calls and (ploidy == 1).any():
+        one_copy = _one_copy(cohort)
+        if not float_calls and ((ploidy == 1).any() or one_copy is not None):
             arrays["call_genotype"].attrs["mixed_ploidy"] = True
         bar = progress or Progress(f"Writing {target.name}", n_variants, unit="variants")
         with bar:
@@ -92,13 +94,30 @@ def write_vcf_zarr(cohort: xr.Dataset, path: PathLike, *, progress: Progress | N
                 if float_calls:
                     copies = block.astype(np.float32)
                     copies[ploidy[start:stop] == 1] *= 2
+                    if one_copy is not None:
+                        copies[np.ix_(one_copy.halved[start:stop], one_copy.males)] *= 2
                     arrays["call_DS"][start:stop] = np.where(np.isnan(copies), _MISSING_FLOAT, copies)
                 else:
-                    _write_calls(arrays, start, block, ploidy[start:stop], writer.chunks["samples"])
+                    _write_calls(arrays, start, block, ploidy[start:stop], writer.chunks["samples"], one_copy)
                 bar.update(stop - start)
         zarr.consolidate_metadata(root.store)
     log.info("%s: %d samples, %d variants written", path, n_samples, n_variants)
     return target
+
+
+class _OneCopy(NamedTuple):
+    """Where males carry one copy: ``variants`` (m,) of X, ``halved`` (m,) those that count it 1, ``males`` (n,)."""
+
+    variants: NDArray[np.bool_]
+    halved: NDArray[np.bool_]
+    males: NDArray[np.bool_]
+
+
+def _one_copy(cohort: xr.Dataset) -> _OneCopy | None:
+    if "variant_sex_linkage" not in cohort or "sample_sex" not in cohort:
+        return None
+    linkage = cohort["variant_sex_linkage"].to_numpy()
+    return _OneCopy(np.isin(linkage, (1, 2)), linkage == 1, cohort["sample_sex"].to_numpy() == 1)
 
 
 class _Writer:
@@ -239,7 +258,12 @@ def _check_block(
 
 
 def _write_calls(
-    arrays: dict[str, Any], start: int, block: NDArray, ploidy: NDArray, chunk_samples: int
+    arrays: dict[str, Any],
+    start: int,
+    block: NDArray,
+    ploidy: NDArray,
+    chunk_samples: int,
+    one_copy: _OneCopy | None,
 ) -> None:
     stop = start + len(block)
     for left in range(0, block.shape[1], chunk_samples):
@@ -247,6 +271,10 @@ def _write_calls(
         calls = _DIPLOID[part]
         if (haploid := ploidy == 1).any():
             calls[haploid] = _HAPLOID[part[haploid]]
+        if one_copy is not None:
+            males = np.flatnonzero(one_copy.males[left : left + part.shape[1]])
+            place_x = np.ix_(np.flatnonzero(one_copy.variants[start:stop]), males)
+            calls[place_x] = _HAPLOID[part[place_x]]
         place = (slice(start, stop), slice(left, left + part.shape[1]))
         arrays["call_genotype"][place] = calls
         arrays["call_genotype_mask"][place] = calls < 0
