@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from gp_elm.cli import main
+from gp_elm.io.plink import read_plink
 from gp_elm.io.tables import read_table
 from gp_elm.runtime import atomic
 from gp_elm.simulate import simulate
@@ -70,6 +71,44 @@ def test_run_writes_every_file_of_the_design(finished: Path) -> None:
     variants = read_table(finished / "variants.parquet")
     assert len(variants) == 120
     assert variants[["gwas_beta", "elm_beta"]].notna().all().all()
+
+
+def write_vcf(base: Path, target: Path) -> None:
+    """The cohort as VCF text, ALT being BIM column 5."""
+    bim = pd.read_csv(f"{base}.bim", sep=r"\s+", header=None, dtype=str)
+    fam = pd.read_csv(f"{base}.fam", sep=r"\s+", header=None, dtype=str)
+    calls = np.array(["0/0", "0/1", "1/1", "./."])[read_plink(base)["call_dosage"].to_numpy()]
+    lines = ["##fileformat=VCFv4.2", '##FORMAT=<ID=GT,Number=1,Type=String,Description="">']
+    lines += [f"##contig=<ID={name}>" for name in bim[0].unique()]
+    lines.append("\t".join("#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split() + fam[1].tolist()))
+    for (_, v), row in zip(bim.iterrows(), calls, strict=True):
+        lines.append("\t".join([v[0], v[3], v[1], v[5], v[4], ".", ".", ".", "GT", *row]))
+    target.write_text("\n".join(lines) + "\n")
+
+
+def test_a_run_from_vcf_or_anndata_has_the_same_tables(cohort: Path, finished: Path, tmp_path: Path) -> None:
+    write_vcf(cohort, tmp_path / "c.vcf")
+    tables = [f"--pheno={cohort}.pheno.tsv", f"--covar={cohort}.covar.tsv"]
+    assert gp_elm("convert", "--vcf", tmp_path / "c.vcf", *tables, "--out", tmp_path, "--quiet") == 0
+    sources = {
+        "vcf": ["--vcf", tmp_path / "c.vcf", *tables],
+        "anndata": ["--cohort", tmp_path / "cohort.h5ad"],
+    }
+    for name, options in sources.items():
+        out = tmp_path / name
+        assert gp_elm("run", *options, *QUICK, "--out", out) == 0
+        for table in ("variants.tsv.gz", "pairs.tsv.gz", "variance.tsv"):
+            assert (out / table).read_bytes() == (finished / table).read_bytes(), (name, table)
+    # the networks of such a run test a list of pairs too
+    ids = read_plink(cohort)["variant_id"].to_numpy()
+    pd.DataFrame({"variant_id_1": ids[:1], "variant_id_2": ids[8:9]}).to_csv(
+        tmp_path / "list.tsv", sep="\t", index=False
+    )
+    for name in sources:
+        assert (
+            gp_elm("interactions", "--run", tmp_path / name, "--pairs", tmp_path / "list.tsv", "--quiet") == 0
+        )
+        assert len(read_table(tmp_path / name / "pairs_listed.parquet")) == 2
 
 
 def test_the_same_command_again_changes_nothing(cohort: Path, finished: Path) -> None:
