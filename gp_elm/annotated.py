@@ -52,7 +52,7 @@ def from_anndata(
     found = contents.from_anndata(adata, layer=layer)
     cohort = found.cohort
     if traits is not None:
-        cohort = add_phenotypes(cohort, obs_table(adata, traits, "traits"))
+        cohort = add_phenotypes(cohort, obs_table(adata, traits, "traits", ids="trait_id"))
     if covariates is not None:
-        cohort = add_covariates(cohort, obs_table(adata, covariates, "covariates"))
+        cohort = add_covariates(cohort, obs_table(adata, covariates, "covariates", ids="covariate_id"))
     return found._replace(cohort=cohort)

@@ -134,7 +134,7 @@ def _exhaustive(cohort: xr.Dataset, n_pairs: int, top_pairs: int) -> pd.DataFram
     def read(start: int, stop: int) -> np.ndarray:
         block = np.asarray(dosage[start:stop]).T
         x = block.astype(np.float32) - center[start:stop]
-        x[block < 0] = 0.0
+        x[~(block >= 0)] = 0.0  # NaN too
         return x
 
     covariates = cohort["sample_covariate"].values if cohort.sizes.get("covariates", 0) else None
@@ -162,8 +162,11 @@ def write_cohort(cohort_options: dict[str, Any], out: PathLike, *, to: str = "h5
     if to not in FORMATS:
         raise OptionError(f"--to {to} is not known; give {', '.join(FORMATS)}")
     folder = _claim(out, (FORMATS[to],), overwrite=overwrite)
-    cohort = open_cohort(**cohort_options)
     target = folder / FORMATS[to]
+    source = cohort_options.get("source")
+    if source is not None and target.exists() and Path(source).exists() and target.samefile(source):
+        raise OutputError(f"{target}: the genotypes are read from there; choose another --out")
+    cohort = open_cohort(**cohort_options)
     if to == "h5ad":
         return write_anndata(to_anndata(cohort), target)
     return save_cohort(cohort, target) if to == "zarr" else write_vcf_zarr(cohort, target)

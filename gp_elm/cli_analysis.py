@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from gp_elm.cli_app import command, pick
-from gp_elm.cli_options import COHORT, GENOTYPES, OFFSETS, OUT, OWN_GWAS, PAIRS, SPLIT, TRAINING
+from gp_elm.cli_options import COHORT, OFFSETS, OUT, OWN_GWAS, PAIRS, SPLIT, TRAINING
 from gp_elm.errors import OptionError
+
+TOP_PAIRS, MOST_PAIRS = 1000, 100_000_000
 
 
 def _run_options(given: dict[str, Any]) -> Any:
@@ -111,8 +113,12 @@ def interactions(
         typer.Option("--run", help="A finished run: its networks test the list too, in pairs_listed there."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder.")] = None,
-    top_pairs: Annotated[int, typer.Option("--top-pairs", help="Pairs listed where all are tested.")] = 1000,
-    max_exhaustive_pairs: Annotated[int, typer.Option("--max-exhaustive-pairs")] = 100_000_000,
+    top_pairs: Annotated[
+        int, typer.Option("--top-pairs", help="Pairs listed where all are tested.")
+    ] = TOP_PAIRS,
+    max_exhaustive_pairs: Annotated[
+        int, typer.Option("--max-exhaustive-pairs", help="Refuse to test more.")
+    ] = MOST_PAIRS,
     **given: Any,
 ) -> None:
     """Classical interaction tests of listed or of all pairs on all samples: pairs.tsv.gz and .parquet.
@@ -124,9 +130,25 @@ def interactions(
     Example: gp-elm interactions --run results/ --pairs list.tsv
     """
     if folder is not None:
-        asked = [name for name in (*GENOTYPES, "pheno", "covar") if given.get(name) is not None]
-        if pairs is None or out is not None or asked:
-            what = f"--{asked[0]} too" if asked else "--out too" if out is not None else "no --pairs"
+        asked = [
+            # a flag alone stands where typer has the default of options that are no annotations
+            str(kind.__metadata__[0].default)
+            for name, (kind, default) in COHORT.items()
+            if given.get(name) != default
+        ]
+        asked += [
+            flag for flag, there in (("--out", out is not None), ("--overwrite", given["overwrite"])) if there
+        ]
+        asked += [
+            flag
+            for flag, there in (
+                ("--top-pairs", top_pairs != TOP_PAIRS),
+                ("--max-exhaustive-pairs", max_exhaustive_pairs != MOST_PAIRS),
+            )
+            if there
+        ]
+        if pairs is None or asked:
+            what = f"{asked[0]} too" if asked else "no --pairs"
             raise OptionError(
                 f"--run with {what}: give --run with --pairs alone; the cohort is that of the run"
             )

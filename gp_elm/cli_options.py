@@ -71,7 +71,6 @@ COHORT: dict[str, tuple[Any, Any]] = {
     ),
     "xchr_model": option(int, "--xchr-model", "Males on X: 2 (count 0/2) or 1 (0/1).", 2),
 }
-GENOTYPES = ("source", "bfile", "bed", "vcf", "pfile", "pgen", "bgen")
 OFFSETS: dict[str, tuple[Any, Any]] = {
     "pred": option(
         Str, "--pred", "REGENIE's _pred.list: each chromosome's prediction is subtracted in the scan."

@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control
 
 from gp_elm.errors import InputError
 from gp_elm.genotypes.allele_codes import COMPLEMENT, STRAND
-from gp_elm.genotypes.alleles import Alignment, align, log_alignment, named_ids
+from gp_elm.genotypes.alleles import Alignment, align, log_alignment
 from gp_elm.io.components import population_limit
 from gp_elm.io.gwas_results import PathLike, read_gwas
 
@@ -32,6 +32,8 @@ ALIGNMENT = {
     "frequency": "the frequencies of the effect allele differ by more than 0.2",
     "palindromic": "not joined: A/T or C/G, and nothing tells the strand",
     "unnamed": "not joined: the file names no allele, and the frequency does not tell the minor one",
+    "several": "not joined: the file names but one allele, and several variants at that position have it",
+    "repeated": "not joined: another row of the file is nearer to that variant",
     "alleles": "not joined: other alleles at that position",
     "absent": "not joined: no such variant and trait",
 }
@@ -221,13 +223,7 @@ def foreign_gwas(paths: PathLike | Sequence[PathLike], scan: pd.DataFrame) -> pd
     aligned = align(theirs, scan, strands=True)
     log_alignment(theirs, scan, aligned, "the GWAS given", "the cohort")
     rows = np.flatnonzero(aligned.found)
-    place, first = np.unique(aligned.place[rows], return_index=True)
-    if len(first) < len(rows):
-        logger.warning(
-            "the GWAS given: %d rows name a variant again and are left out (%s)", len(rows) - len(first),
-            named_ids(theirs.iloc[np.delete(rows, first)], np.ones(len(rows) - len(first), bool)),
-        )  # fmt: skip
-    rows = rows[first]
+    place = aligned.place[rows]
     out = scan.copy()
     for name in ("beta", "standard_error", "p_value", "neg_log_10_p_value"):
         values = np.full(len(scan), np.nan)

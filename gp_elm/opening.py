@@ -99,14 +99,9 @@ def open_genotypes(
     if len(starts) > 1:
         flags = " and ".join(sorted(_STARTS[name] for name in given if name in _STARTS))
         raise OptionError(f"{flags} are both given; give the genotypes once")
-    if isinstance(source, xr.Dataset):
-        return source
-    if source is not None and not isinstance(source, str | os.PathLike):
-        from gp_elm.io.anndata import from_anndata
-
-        return from_anndata(source).cohort
+    opened = source is not None and not isinstance(source, str | os.PathLike)
     if source is not None:
-        starts = {_place(source, given)}
+        starts = {"open"} if opened else {_place(source, given)}
     for owner, names in _BELONGS.items():
         for name in names:
             if name in given and owner not in starts and (name, starts) != ("passed", {"vcz"}):
@@ -120,7 +115,7 @@ def open_genotypes(
             "VCF Zarr or AnnData"
         )
     (kind,) = starts
-    if dosages and kind in ("bfile", "zarr", "h5ad", "anndata"):
+    if dosages and kind in ("bfile", "zarr", "anndata", "open"):
         raise OptionError("--dosages goes with --vcf, --pfile, --bgen or VCF Zarr; leave it out")
     return _READERS[kind](given, dosages, chunk_variants)
 
@@ -148,6 +143,15 @@ def _place(source: PathLike, given: dict[str, Any]) -> str:
     kind, path = kind_of(source)
     given[kind] = path
     return kind
+
+
+def _open(given: dict[str, Any], dosages: bool, chunk: int | None) -> xr.Dataset:
+    source = given["source"]
+    if isinstance(source, xr.Dataset):
+        return source
+    from gp_elm.io.anndata import from_anndata
+
+    return from_anndata(source).cohort
 
 
 def _bfile(given: dict[str, Any], dosages: bool, chunk: int | None) -> xr.Dataset:
@@ -204,6 +208,7 @@ def _anndata(given: dict[str, Any], dosages: bool, chunk: int | None) -> xr.Data
 
 _READERS: dict[str, Callable[[dict[str, Any], bool, int | None], xr.Dataset]] = {
     "bfile": _bfile, "vcf": _vcf, "pfile": _pfile, "bgen": _bgen, "vcz": _vcz, "zarr": _zarr, "anndata": _anndata,
+    "open": _open,
 }  # fmt: skip
 
 
@@ -231,4 +236,12 @@ def genotype_files(options: dict[str, Any]) -> dict[str, Path]:
         if kind in ("bfile", "pfile"):
             return genotype_files({**options, "source": None, kind: path})
         files["source"] = path
+        options = {**options, kind: path}
+    if options.get("bgen") is not None and options.get("sample") is None:
+        from gp_elm.io.bgen_file import read_header
+
+        bgen = Path(options["bgen"])
+        # the ids of the samples are part of what was read, wherever they stand
+        if bgen.is_file() and read_header(bgen).sample_ids is None:
+            files["sample"] = bgen.with_suffix(".sample")
     return {name: Path(path) for name, path in files.items()}

@@ -16,10 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from gp_elm.association.linear import linear_scan
-from gp_elm.association.offsets import loco_offsets
+from gp_elm.association.offsets import chromosome_rows, loco_offsets
 from gp_elm.association.pair_identity import pair_indices
 from gp_elm.cohort import open_cohort
-from gp_elm.compare import agreement, foreign_gwas, log_agreement
+from gp_elm.compare import agreement, foreign_gwas, log_agreement, read_foreign
 from gp_elm.elm.ablation import variance_ratios
 from gp_elm.elm.components import variance_frame
 from gp_elm.elm.context import context_p_values
@@ -147,6 +147,10 @@ class Run:
                 seed=options.seed,
             )
         check_traits(self.cohort, self.split)
+        if options.gwas:
+            read_foreign(options.gwas, [str(t) for t in self.cohort["trait_id"].values], "the cohort")
+        if options.pred is not None:
+            chromosome_rows(self.cohort, loco_offsets(self.cohort, options.pred))
         choose_device(options.training.device)
         self._identity = options.identity()
         self.folder = RunFolder(out, self._identity, overwrite=overwrite)

@@ -10,7 +10,7 @@ from typing import Any
 
 from gp_elm import __version__
 from gp_elm.elm.pair_table import PairOptions
-from gp_elm.errors import InputError
+from gp_elm.errors import InputError, OptionError
 from gp_elm.io.gwas_results import gwas_files
 from gp_elm.io.loco_predictions import loco_files
 from gp_elm.models.options import TrainingOptions
@@ -58,6 +58,12 @@ class RunOptions:
     seed: int = 1
     gwas: tuple[str, ...] = ()
     pred: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.gwas and self.pred is not None:
+            raise OptionError(
+                "--gwas and --pred are both given, but --pred is for the scan that --gwas replaces; leave one out"
+            )
 
     @classmethod
     def of_folder(cls, folder: str | os.PathLike[str]) -> RunOptions:

@@ -221,3 +221,24 @@ def test_shapes_that_do_not_match_are_refused():
         scan_block(dosage, y, z[:80])
     with pytest.raises(InputError, match=r"traits have shape \(90,\)"):
         scan_block(dosage, y[:, 0])
+
+
+@pytest.mark.parametrize("chunk", [1, 6])
+def test_dominance_of_imputed_dosages_is_refused_and_of_whole_ones_is_that_of_hard_calls(chunk):
+    dosage, y, z = random_cohort(4)
+    hard = linear_scan(dataset(dosage, y, z), dominance=True).dataset
+    whole = dataset(dosage, y, z, chunk=chunk)
+    whole = whole.assign(call_dosage=(whole["call_dosage"].dims, as_float(dosage.T).astype(np.float32)))
+    xr.testing.assert_allclose(linear_scan(whole, dominance=True).dataset, hard)
+    imputed = whole.copy(deep=True)
+    imputed["call_dosage"][3, 5] = 0.97
+    name = str(imputed["variant_id"].values[3])
+    with pytest.raises(
+        InputError,
+        match=rf"--dominance: variant {name} has a dosage of 0.97, but .* needs hard calls; leave out --dos",
+    ):
+        linear_scan(imputed.chunk({"variants": chunk}), dominance=True)
+    assert np.isfinite(linear_scan(imputed).dataset["beta"]).all()
+    # a heterozygous call of MT counts one half where all count 0/1
+    imputed["variant_ploidy"][3] = 1
+    linear_scan(imputed, dominance=True)

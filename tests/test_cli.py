@@ -184,6 +184,12 @@ def test_a_list_of_pairs_that_cannot_be_read(capsys, cohort: Path, tmp_path: Pat
     assert "list.tsv" in line and ("no such file" if text is None else "variant_id_1") in line
 
 
+def test_a_list_for_a_run_takes_no_other_option(capsys, finished: Path, tmp_path: Path) -> None:
+    for extra in (["--maf", "0.1"], ["--overwrite"], ["--top-pairs", "5"], ["--keep", "x"]):
+        line = refused(capsys, "interactions", "--run", finished, "--pairs", tmp_path / "list.tsv", *extra)
+        assert f"--run with {extra[0]} too" in line
+
+
 def test_elm_alone_leaves_the_gwas_columns_empty(cohort: Path, finished: Path, tmp_path: Path) -> None:
     assert gp_elm("elm", *inputs(cohort), *QUICK, "--out", tmp_path / "e") == 0
     alone, both = (read_table(folder / "variants.parquet") for folder in (tmp_path / "e", finished))

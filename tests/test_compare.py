@@ -225,3 +225,57 @@ def test_another_genome_build_is_said(scan, caplog) -> None:
 def test_no_flag_calls_a_variant_collinear_that_the_users_gwas_lacks() -> None:
     frame = table(effect_allele_frequency=0.3, gwas_beta=np.nan, gwas_alignment="absent")
     assert variant_flags(frame).tolist() == [None] * 4
+
+
+def other_program(path: Path, rows: list[tuple[str, str, str | None, float]]) -> Path:
+    """GWAS-SSF of one position: identifier, effect allele, other allele, effect."""
+    frame = pd.DataFrame(rows, columns=["variant_id", "effect_allele", "other_allele", "beta"])
+    frame = frame.assign(chromosome="01", base_pair_location=10, standard_error=0.1, p_value=0.01)
+    frame.to_csv(path, sep="\t", index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "effect", "lost"),
+    [
+        ([("rsOTHER", "A", "G", 5.0), ("a", "A", "G", 1.0)], 1.0, "rsOTHER"),
+        ([("x", "T", "C", 5.0), ("y", "A", "G", 1.0)], 1.0, "x"),
+        ([("a", "G", None, 5.0), ("a", "A", "G", 1.0), ("a", "C", "G", 7.0)], 1.0, "a"),
+        ([("a", "A", None, 5.0), ("a", "G", "A", 1.0), ("a", "C", "A", 7.0)], -1.0, "a"),
+    ],
+)
+def test_the_nearest_of_several_foreign_rows_is_taken_both_ways(rows, effect, lost, tmp_path, caplog) -> None:
+    ours = table(effect_allele_frequency=0.3, n=9, beta=0.5, standard_error=1.0, p_value=0.5)
+    ours["neg_log_10_p_value"] = 0.3
+    path = other_program(tmp_path / "t.tsv", rows)
+    found = foreign_gwas(path, ours)
+    assert found["beta"].iloc[0] == effect and found["beta"].iloc[1:].isna().all()
+    assert f"1 rows name a variant again and are left out ({lost})" in caplog.text
+    left = read_foreign(path, ["t"], "ELM")
+    joined = join_variants(left, table(elm_beta=2.0), left_name="GWAS", right_name="ELM", strands=True)
+    at = [row[3] for row in rows].index(1.0)
+    assert joined["elm_beta"].notna().tolist() == [k == at for k in range(len(rows))]
+    assert joined.loc[0, "gwas_alignment"] == "repeated"
+
+
+def test_a_reference_row_of_plink2_joins_no_site_of_several_variants(tmp_path, caplog) -> None:
+    ours = table(
+        effect_allele=["G", "C", "G", "T"], other_allele=["A", "A", "A", "C"], base_pair_location=[10, 10, 10, 5],
+        effect_allele_frequency=0.3, n=9, beta=0.5, standard_error=1.0, p_value=0.5, neg_log_10_p_value=0.3,
+    )  # fmt: skip
+    header = "#CHROM\tPOS\tID\tREF\tALT\tA1\tTEST\tOBS_CT\tBETA\tSE\tP\tERRCODE\n"
+    rows = "".join(
+        f"1\t10\trs1\tA\tG,C\t{a}\tADD\t9\t{b}\t.1\t.5\t.\n" for a, b in (("A", 5), ("G", 1), ("C", 2))
+    )
+    (tmp_path / "x.t.glm.linear").write_text(header + rows)
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        found = foreign_gwas(tmp_path / "x.t.glm.linear", ours)
+    assert found["beta"].iloc[:2].tolist() == [1.0, 2.0]
+    assert "1 lack an allele and fit several variants of that position, not joined (rs1)" in caplog.text
+
+
+def test_an_effect_of_the_network_is_given_to_one_variant() -> None:
+    left = table(gwas_beta=1.0, base_pair_location=[10, 10, 10, 5], effect_allele="A", other_allele="G")
+    right = left.drop(columns="gwas_beta").assign(elm_beta=[1.0, 2.0, 3.0, 4.0]).iloc[[1, 2, 3]]
+    joined = join_variants(left, right, left_name="GWAS", right_name="ELM")
+    assert joined["elm_beta"].isna().tolist() == [True, False, False, False]

@@ -135,3 +135,98 @@ def test_swapping_turning_and_shuffling_change_only_the_sign(pairs, seed) -> Non
     assert found.place.tolist() == order.tolist()
     np.testing.assert_array_equal(found.sign < 0, swap[order])
     assert not found.mismatch.any()
+
+
+def test_zeros_before_a_chromosome_and_the_number_of_xy_make_no_difference() -> None:
+    left = table(["A/C"] * 5, chromosome=["01", "chr09", "0X", "25", "100"])
+    right = table(["A/C"] * 5, chromosome=["1", "9", "chrX", "XY", "0100"])
+    assert align(left, right, strands=True).place.tolist() == [0, 1, 2, 3, 4]
+    assert align(right, left, strands=False).place.tolist() == [0, 1, 2, 3, 4]
+    # where a genome has both names they are two chromosomes
+    right = table(["A/C"] * 5, chromosome=["1", "9", "X", "XY", "25"])
+    assert align(left, right, strands=True).place.tolist() == [0, 1, 2, -1, -1]
+
+
+def site(alleles: list[str], ids: list[str], frequency: float | list[float] = np.nan) -> pd.DataFrame:
+    """Rows of one position."""
+    return table(alleles, frequency, base_pair_location=5, variant_id=ids)
+
+
+@pytest.mark.parametrize("strands", [True, False])
+def test_a_row_that_lacks_an_allele_joins_no_site_where_several_variants_have_it(strands, caplog) -> None:
+    right = site(["C/A", "G/A"], ["a", "a"])
+    left = site(["A/"], ["a"])
+    found = align(left, right, strands=strands)
+    assert found.place.tolist() == [-1] and found.words().tolist() == ["several"]
+    assert not found.other_alleles.any() and not found.absent.any()
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        log_alignment(left, right, found, "mine", "yours")
+    assert "mine: 1 lack an allele and fit several variants of that position, not joined (a)" in caplog.text
+    # the identifier tells, and so does the allele that only one has
+    assert align(site(["A/"], ["b"]), site(["C/A", "G/A"], ["a", "b"]), strands=strands).place.tolist() == [1]
+    assert align(site(["C/", "G/"], ["a", "a"]), right, strands=strands).place.tolist() == [0, 1]
+    assert align(site(["C/", "G/"], ["x", "y"]), right, strands=strands).place.tolist() == [0, 1]
+    # and rows of one variant are no two variants
+    assert align(left, site(["C/A", "A/C"], ["x", "y"]), strands=strands).found.all()
+
+
+def test_a_row_without_alleles_joins_no_site_of_several_variants() -> None:
+    right = site(["C/A", "G/A"], ["x", "y"], 0.1)
+    assert align(site(["/"], ["z"]), right, strands=True).words().tolist() == ["several"]
+    assert align(site(["/"], ["y"]), right, strands=True).place.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("alleles", "ids", "winner"),
+    [
+        (["A/G", "A/G"], ["other", "rs1"], 1),  # the same identifier
+        (["T/C", "A/G"], ["x", "y"], 1),  # the same strand
+        (["G/A", "A/G"], ["x", "y"], 1),
+        (["A/", "G/A"], ["rs1", "rs1"], 1),  # both alleles named, though swapped
+        (["A/G", "A/G"], ["x", "y"], 0),  # the order
+        (["T/C", "A/G"], ["rs1", "y"], 0),
+    ],
+)
+def test_a_variant_is_taken_once_by_the_nearest_row(alleles, ids, winner, caplog) -> None:
+    left, right = site(alleles, ids), site(["A/G"], ["rs1"])
+    found = align(left, right, strands=True)
+    assert found.place.tolist() == [[0, -1], [-1, 0]][winner]
+    assert found.words()[1 - winner] == "repeated" and not found.absent.any()
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        log_alignment(left, right, found, "mine", "yours")
+    assert f"mine: 1 rows name a variant again and are left out ({ids[1 - winner]})" in caplog.text
+
+
+def test_a_row_that_is_outdone_on_the_other_strand_tells_no_strand() -> None:
+    right = table(["A/T"] + ["A/C"] * 20)
+    left = pd.concat([table(["A/T"] + ["T/G"] + ["A/C"] * 19), table([]), right.iloc[[1]]], ignore_index=True)
+    left.loc[1, "variant_id"] = "x"
+    assert align(left, right, strands=True).assumed == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"base_pair_location": 9}, "2 of the variants without a match stand in yours at another position"),
+        (
+            {"chromosome": "NC_1"},
+            "in yours on a chromosome of another name ('1' there, 'NC_1' here): rename it",
+        ),
+        ({"trait": "u"}, "in yours for another trait: check the names of the traits"),
+        ({"effect_allele": "T"}, None),
+        ({"variant_id": ["x", "y"], "base_pair_location": 9}, None),
+    ],
+)
+def test_why_most_rows_have_no_match(changes, said, caplog) -> None:
+    right = table(["A/C", "A/C"])
+    left = right.assign(**changes)
+    log_alignment(left, right, align(left, right, strands=True), "mine", "yours")
+    assert said in caplog.text if said else "without a match stand" not in caplog.text
+
+
+def test_palindromic_variants_are_no_other_genome_build(caplog) -> None:
+    left = right = table(["A/T", "C/G"])
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        log_alignment(left, right, align(left, right, strands=True), "mine", "yours")
+    assert "2 palindromic with nothing to tell the strand" in caplog.text
+    assert "genome build" not in caplog.text

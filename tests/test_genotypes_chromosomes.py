@@ -89,3 +89,14 @@ def test_one_name_for_each() -> None:
         False,
     ]
     assert ChromosomeSet(None).canonical("23") == "23"
+
+
+def test_zeros_in_front_of_a_name_make_no_difference() -> None:
+    human = ChromosomeSet(22)
+    given = ["01", "chr09", "0X", "0M", "0MT", "023", "00", "0", "012_scaffold", "10"]
+    assert [human.canonical(name) for name in given] == [
+        "1", "9", "X", "MT", "MT", "X", "0", "0", "012_scaffold", "10",
+    ]  # fmt: skip
+    assert [human.by_number(name) for name in ("01", "0X", "023")] == [False, False, True]
+    chosen, _ = chromosome_set(["01", "09", "22", "0X", "0Y"])
+    assert chosen == human and chosen.kind("0X") == X and chosen.kind("0Y") == Y

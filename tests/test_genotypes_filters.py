@@ -111,3 +111,14 @@ def test_sample_missingness(cohort: xr.Dataset) -> None:
     assert ids(kept, "sample") == [f"s{i}" for i in range(20) if i != 5]
     with pytest.raises(OptionError, match=r"--mind 0 leaves no sample|--mind is"):
         filter_sample_missingness(filter_samples(cohort, keep=["s0", "s1"]), 0.0)
+
+
+def test_zeros_before_a_chromosome_make_no_difference(tmp_path: Path, dosage: np.ndarray) -> None:
+    chromosomes = ["01"] * 4 + ["09"] * 4 + ["0X"] * 4
+    cohort = read_plink(write_plink(tmp_path / "x", dosage, chromosomes=chromosomes, fid=["f"] * 20))
+    assert (
+        ids(keep_chromosomes(cohort, "1"))
+        == ids(keep_chromosomes(cohort, "chr01"))
+        == ["v0", "v1", "v2", "v3"]
+    )
+    assert ids(keep_chromosomes(cohort, "9-22,X")) == [f"v{i}" for i in range(4, 12)]

@@ -215,3 +215,15 @@ def test_binary_broken_and_missing_files_are_refused(tmp_path) -> None:
             read_gwas(path)
     with pytest.raises(InputError, match="trait t stands already in"):
         read_gwas([f"t={DATA / 'saige.txt'}", f"t={DATA / 'bolt.stats'}"])
+
+
+def test_a_traits_name_and_a_files_may_hold_an_equals_sign(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.tsv", "a=b.tsv"):
+        (tmp_path / name).write_bytes((DATA / "saige.txt").read_bytes())
+    given = ["height=cm=x.tsv", "a=b.tsv", "h=a=b.tsv", "=x.tsv"]
+    expected = [("x.tsv", "height=cm"), ("a=b.tsv", None), ("a=b.tsv", "h"), ("x.tsv", "")]
+    assert gwas_files(given) == [(Path(file), trait) for file, trait in expected]
+    assert read_gwas("height=cm=x.tsv")["trait"].unique().tolist() == ["height=cm"]
+    with pytest.raises(InputError, match="height=cm=absent: no such file of association results"):
+        gwas_files("height=cm=absent")

@@ -13,7 +13,7 @@ import statsmodels.api as sm
 import xarray as xr
 
 from gp_elm.association.linear import linear_scan
-from gp_elm.association.offsets import loco_offsets
+from gp_elm.association.offsets import chromosome_rows, loco_offsets
 from gp_elm.cohort import open_cohort
 from gp_elm.errors import InputError
 from gp_elm.io.loco_predictions import loco_files, read_loco
@@ -188,3 +188,35 @@ def test_a_prediction_explains_what_the_rest_of_the_genome_does(cohort) -> None:
     )  # fmt: skip
     plain, freed = (linear_scan(noisy, offsets=o).dataset["standard_error"].values for o in (None, shift))
     assert (freed < 0.5 * plain).all()
+
+
+def rows_of(
+    contigs: list[str], last: int, *, ploidy: dict[str, int] | None = None, **attrs: str
+) -> list[str]:
+    """Names of the rows that the contigs take from predictions of chromosomes 1 to last."""
+    names = [str(k) for k in range(1, last + 1)]
+    cohort = xr.Dataset(
+        {
+            "contig_id": ("contigs", contigs),
+            "variant_contig": ("variants", np.arange(len(contigs))),
+            "variant_ploidy": ("variants", [(ploidy or {}).get(name, 2) for name in contigs]),
+        },
+        coords={"samples": np.arange(2), "traits": ["t"]},
+        attrs=attrs,
+    )
+    offsets = xr.DataArray(
+        np.zeros((1, last, 2)), dims=("traits", "chromosomes", "samples"), coords={"chromosomes": names}
+    )
+    return [names[k] for k in chromosome_rows(cohort, offsets)]
+
+
+def test_the_row_of_the_sex_chromosomes_is_the_one_after_the_autosomes() -> None:
+    one = {"24": 1, "26": 1}
+    assert rows_of(["01", "chr22", "X", "0Y", "PAR1", "XY"], 23) == ["1", "22", "23", "23", "23", "23"]
+    assert rows_of(["22", "23", "24", "25"], 23, ploidy=one) == ["22", "23", "23", "23"]
+    assert rows_of(["29", "X", "Y", "31"], 30, ploidy={"31": 1}, chr_set="cow") == ["29", "30", "30", "30"]
+    with pytest.raises(InputError, match=r"chromosome X is not in the predictions \(1, 2, .*; leave it out"):
+        rows_of(["22", "X"], 30)
+    for contigs, attrs in ((["22", "24", "25"], {}), (["25"], {"chr_set": "sheep"}), (["24", "29"], {})):
+        with pytest.raises(InputError, match="chromosome 2[45] is not in the predictions"):
+            rows_of(contigs, 23, **attrs)

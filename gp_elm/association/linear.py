@@ -13,6 +13,7 @@ import xarray as xr
 
 from gp_elm.association.cohort_access import VARIANT_COLUMNS, read_blocks, sample_covariates, selected
 from gp_elm.association.complete import CompleteCases, complete_cases
+from gp_elm.association.hard_calls import check_hard_calls
 from gp_elm.association.inflation import neg_log_10_p, p_value
 from gp_elm.association.offsets import chromosome_rows
 from gp_elm.errors import InputError
@@ -235,7 +236,7 @@ def linear_scan(
     samples : (n,) bool, optional
         Samples to use; all by default.
     dominance : bool
-        Report the dominance deviation instead of the additive effect.
+        Report the dominance deviation instead of the additive effect; it needs hard calls.
     offsets : xarray.DataArray, optional
         ``(traits, chromosomes, samples)`` in units of the traits, with a coordinate ``chromosomes``: each variant is
         tested on the trait less the offset of its chromosome, as in step 2 of REGENIE
@@ -252,7 +253,7 @@ def linear_scan(
     Raises
     ------
     InputError
-        Where the cohort lacks phenotypes, or the mask does not fit.
+        Where the cohort lacks phenotypes, the mask does not fit, or dominance is asked of imputed dosages.
     """
     check_cohort(cohort, phenotypes=True)
     rows = selected(cohort, samples)
@@ -264,6 +265,8 @@ def linear_scan(
     total = np.zeros(n_variants)
     for start, stop, block, groups in pieces:
         part = slice(start, stop)
+        if dominance:
+            check_hard_calls(cohort, block, start)
         present = ~np.isnan(block) if block.dtype.kind == "f" else block >= 0
         called[part] = present.sum(axis=1)
         total[part] = block.sum(axis=1, where=present, dtype=np.float64)
@@ -279,9 +282,8 @@ def linear_scan(
     if scan.n_degenerate:
         logger.info(
             "%d of %d tests cannot be made: monomorphic, collinear or too few samples",
-            scan.n_degenerate,
-            n_variants * n_traits,
-        )
+            scan.n_degenerate, n_variants * n_traits,
+        )  # fmt: skip
     dims = ("variants", "traits")
     alleles = count_alleles(cohort, called, total, samples=rows)
     data = {

@@ -10,9 +10,12 @@ import xarray as xr
 from gp_elm.association.cohort_access import sample_covariates
 from gp_elm.association.complete import complete_cases
 from gp_elm.errors import InputError
+from gp_elm.genotypes.chromosomes import MT, ChromosomeSet, Y, chromosome_set
+from gp_elm.io.chromosome_names import bare_chromosome
 from gp_elm.io.loco_predictions import read_loco
 
 _SEX = frozenset({"X", "Y", "XY", "PAR", "PAR1", "PAR2"})
+_HUMAN_AUTOSOMES = 22
 
 
 def loco_offsets(cohort: xr.Dataset, pred_list: str | os.PathLike[str]) -> xr.DataArray:
@@ -85,22 +88,32 @@ def chromosome_rows(cohort: xr.Dataset, offsets: xr.DataArray) -> np.ndarray:
         )
     if "chromosomes" not in offsets.coords:
         raise InputError("offsets have no coordinate 'chromosomes'; give it the names of the chromosomes")
-    row = {_plain(str(name)): k for k, name in enumerate(offsets["chromosomes"].values)}
+    row = {bare_chromosome(str(name)).upper(): k for k, name in enumerate(offsets["chromosomes"].values)}
+    known = _chromosomes(cohort)
+    # REGENIE collapses the sex chromosomes into one row, numbered after the autosomes that it was told of
+    last = max((int(name) for name in row if name.isdecimal()), default=0)
+    sex = row[str(last)] if last == (known.n_autosomes or _HUMAN_AUTOSOMES) + 1 else row.get("X", -1)
     used = np.unique(cohort["variant_contig"].values)
     found = np.full(cohort.sizes["contigs"], -1, dtype=np.int64)
     for contig in used:
         name = str(cohort["contig_id"].values[contig])
-        plain = _plain(name)
-        # REGENIE collapses the sex chromosomes into one row
-        place = row.get(plain, row.get("23", row.get("X", -1)) if plain in (*_SEX, "23", "24", "25") else -1)
+        plain = known.canonical(name)
+        place = row.get(bare_chromosome(name).upper(), sex if plain in _SEX else row.get(plain, -1))
         if place < 0:
             raise InputError(
                 f"chromosome {name} is not in the predictions ({', '.join(map(str, offsets['chromosomes'].values))}); "
-                "leave it out with --chr"
+                "leave it out with --chr, or give --chr-set if it has a number there"
             )
         found[contig] = place
     return found
 
 
-def _plain(name: str) -> str:
-    return name.upper().removeprefix("CHR").lstrip("0") or name
+def _chromosomes(cohort: xr.Dataset) -> ChromosomeSet:
+    """Which numbers stand for sex chromosomes: as ``--chr-set`` says, or the names, unless the ploidies say none."""
+    names = [str(name) for name in cohort["contig_id"].values]
+    known, _ = chromosome_set(names, cohort.attrs.get("chr_set"))
+    single = np.array([known.by_number(name) and known.kind(name) in (Y, MT) for name in names])
+    # Y or MT by number that counts two copies was found as heterozygous as an autosome
+    if (cohort["variant_ploidy"].values[single[cohort["variant_contig"].values]] == 2).any():
+        return ChromosomeSet(None)
+    return known

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gp_elm.io.chromosome_names import bare_chromosome
+
 MISSING, SAME, SWAPPED, STRAND, STRAND_SWAPPED = -1, 0, 1, 2, 3
 """How the alleles of two rows relate."""
 
 COMPLEMENT = {"A": "T", "T": "A", "C": "G", "G": "C"}
 
-_SEX_NUMBERS = (("23", "X"), ("24", "Y"), ("26", "MT"), ("M", "MT"))
+_SEX_NUMBERS = (("23", "X"), ("24", "Y"), ("25", "XY"), ("26", "MT"), ("M", "MT"))
 
 
 def frequency(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -23,7 +25,8 @@ def frequency(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 def _chromosomes(left: pd.Series, right: pd.Series) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Names of chromosomes spelt alike in both."""
-    bare = [names.astype(str).str.replace("^chr", "", case=False, regex=True) for names in (left, right)]
+    text = [names.astype(str) for names in (left, right)]
+    bare = [names.map({name: bare_chromosome(name) for name in names.unique()}) for names in text]
     known = [set(names.unique()) for names in bare]
     for number, name in _SEX_NUMBERS:
         for mine, other in ((0, 1), (1, 0)):
@@ -59,6 +62,7 @@ class Codes:
         self._unknown = unknown
         self._right_minor_is_effect = frequency(right) <= 0.5
         self.named = self._effect[0] != unknown
+        self.complete = self._other[0] != unknown
         self._id = (identifier[:n], identifier[n:])
         nameless = np.flatnonzero(pd.concat([frame["variant_id"] for frame in frames]).astype(str) == ".")
         self._no_id = identifier[nameless[0]] if nameless.size else -1
@@ -67,6 +71,7 @@ class Codes:
         )
         keys["side"] = np.arange(len(keys)) >= n
         low, high = np.minimum(effect, other), np.maximum(effect, other)
+        self._pair = (low * (len(words) + 1) + high)[n:]
         # rows that agree in everything are told apart by their order
         keys["copy"] = (
             keys.assign(low=low, high=high).groupby([*keys.columns, "low", "high"], sort=False).cumcount()
@@ -96,6 +101,29 @@ class Codes:
     def same_id(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether pairs of rows have one identifier."""
         return self._id[0][left] == self._id[1][right]
+
+    def fits_several(
+        self,
+        left: NDArray[np.int64],
+        right: NDArray[np.int64],
+        relation: NDArray[np.int8],
+        same_id: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Left rows that lack an allele and fit right rows of different alleles; pairs that fit only otherwise lose.
+
+        A pair on the other strand loses to one as it stands, and then one of another identifier to one of the same.
+        """
+        lacking = np.flatnonzero(~self.complete[left])
+        fitting = pd.DataFrame(
+            {
+                "left": left[lacking],
+                "level": 2 * (relation[lacking] >= STRAND) + ~same_id[lacking],
+                "pair": self._pair[right[lacking]],
+            }
+        )
+        best = fitting[fitting["level"] == fitting.groupby("left")["level"].transform("min")]
+        pairs = best.groupby("left")["pair"].nunique()
+        return pairs.index[pairs > 1].to_numpy(np.int64)
 
     def base(self, right: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Whether both alleles of right rows are single bases."""

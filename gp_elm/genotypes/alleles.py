@@ -39,6 +39,10 @@ class Alignment:
         A/T or C/G, not joined as nothing tells its strand.
     unnamed : (n,) bool
         Not joined: the left table names no allele, and the frequency does not tell the minor one.
+    several : (n,) bool
+        Not joined: the left table lacks an allele, and variants of different alleles fit.
+    repeated : (n,) bool
+        Not joined: another row of the left table is nearer to the same row of the right one.
     other_alleles : (n,) bool
         Not joined: the right table has other alleles at that position.
     mismatch : (n,) bool
@@ -52,6 +56,8 @@ class Alignment:
     relation: NDArray[np.int8]
     palindromic: NDArray[np.bool_]
     unnamed: NDArray[np.bool_]
+    several: NDArray[np.bool_]
+    repeated: NDArray[np.bool_]
     other_alleles: NDArray[np.bool_]
     mismatch: NDArray[np.bool_]
     assumed: int
@@ -60,6 +66,12 @@ class Alignment:
     def found(self) -> NDArray[np.bool_]:
         """Rows that have a partner."""
         return self.place >= 0
+
+    @property
+    def absent(self) -> NDArray[np.bool_]:
+        """Rows that have nothing at their place in the right table."""
+        seen = self.palindromic | self.unnamed | self.several | self.repeated | self.other_alleles
+        return ~(self.found | seen)
 
     @property
     def sign(self) -> NDArray[np.float64]:
@@ -75,8 +87,10 @@ class Alignment:
             "frequency": self.mismatch,
             "palindromic": self.palindromic,
             "unnamed": self.unnamed,
+            "several": self.several,
+            "repeated": self.repeated,
             "alleles": self.other_alleles,
-            "absent": ~(self.found | self.palindromic | self.unnamed | self.other_alleles),
+            "absent": self.absent,
         }
         out = np.full(len(self.place), None, dtype=object)
         for word, rows in each.items():
@@ -88,9 +102,11 @@ class Alignment:
 def align(left: pd.DataFrame, right: pd.DataFrame, *, strands: bool) -> Alignment:
     """Find the row of one table for each row of another.
 
-    Rows are the same variant where trait, chromosome (``chr`` left out; X and 23 alike where each table has but one
-    of them) and position agree, or the identifier where a table has no position, and the alleles are the same, in
-    either order. Among several such rows that of the same identifier is taken, then by order.
+    Rows are the same variant where trait, chromosome (``chr`` and zeros in front left out; X and 23 alike where each
+    table has but one of them) and position agree, or the identifier where a table has no position, and the alleles are
+    the same, in either order. Among several such rows that of the same identifier is taken, then by order. A row is
+    taken once: by the row of the same identifier, then by one that names both alleles, then the nearer alleles, then
+    by order.
 
     Parameters
     ----------
@@ -110,21 +126,26 @@ def align(left: pd.DataFrame, right: pd.DataFrame, *, strands: bool) -> Alignmen
     codes = Codes(left, right)
     place = np.full(len(left), -1, np.int64)
     relation = np.full(len(left), MISSING, np.int8)
-    at_position = np.zeros(len(left), bool)
+    at_position, several = np.zeros(len(left), bool), np.zeros(len(left), bool)
     for by, exact in (("both", True), ("position", False), ("id", False)):
-        rows_left, rows_right = codes.pairs(by, np.flatnonzero(place < 0))
+        rows_left, rows_right = codes.pairs(by, np.flatnonzero((place < 0) & ~several))
         found = codes.relation(rows_left, rows_right, strands=strands and not exact)
         at_position[rows_left] = True
         ok = found >= 0
         rows_left, rows_right, found = rows_left[ok], rows_right[ok], found[ok]
-        best = np.lexsort((rows_right, ~codes.same_id(rows_left, rows_right), found, rows_left))
+        same_id = codes.same_id(rows_left, rows_right)
+        several[codes.fits_several(rows_left, rows_right, found, same_id)] = True
+        best = np.lexsort((rows_right, found, ~same_id, found >= STRAND, rows_left))
+        best = best[~several[rows_left[best]]]
         first = best[np.diff(rows_left[best], prepend=-1) != 0]
         place[rows_left[first]], relation[rows_left[first]] = rows_right[first], found[first]
     none = np.zeros(len(left), bool)
+    repeated = _outdone(codes, place, relation)
+    place[repeated], relation[repeated] = -1, MISSING
     joined = place >= 0
-    other = ~joined & at_position
+    other = at_position & ~(joined | several | repeated)
     if not strands:
-        return Alignment(place, place, relation, none, none, other, none, 0)
+        return Alignment(place, place, relation, none, none, several, repeated, other, none, 0)
     at = np.where(joined, place, 0)
     f_left, f_right = frequency(left), frequency(right)[at] if len(right) else np.full(len(left), np.nan)
     palindrome = joined & codes.palindromic_right(at)
@@ -143,7 +164,21 @@ def align(left: pd.DataFrame, right: pd.DataFrame, *, strands: bool) -> Alignmen
     with np.errstate(invalid="ignore"):
         mismatch = (place >= 0) & (np.abs(f_left - f_here) > MISMATCH)
     assumed = int((unsure & ~palindromic).sum())
-    return Alignment(place, candidate, relation, palindromic, unnamed, other, mismatch, assumed)
+    return Alignment(
+        place, candidate, relation, palindromic, unnamed, several, repeated, other, mismatch, assumed
+    )
+
+
+def _outdone(codes: Codes, place: NDArray[np.int64], relation: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Left rows that are further than another one from the right row of both."""
+    out = np.zeros(len(place), bool)
+    joined = np.flatnonzero(place >= 0)
+    shared = joined[np.bincount(place[joined])[place[joined]] > 1]
+    other_id = ~codes.same_id(shared, place[shared])
+    order = np.lexsort((shared, relation[shared], ~codes.complete[shared], other_id, place[shared]))
+    ranked = shared[order]
+    out[ranked[np.diff(place[ranked], prepend=-1) == 0]] = True
+    return out
 
 
 def log_alignment(
@@ -174,6 +209,7 @@ def log_alignment(
             (strand, "on the other strand"),
             (aligned.palindromic, "palindromic with nothing to tell the strand, not joined"),
             (aligned.unnamed, "of a frequency near one half with no allele named, not joined"),
+            (aligned.several, "lack an allele and fit several variants of that position, not joined"),
             (aligned.other_alleles, "at a known position with other alleles, not joined"),
         )
         if rows.any()
@@ -184,20 +220,64 @@ def log_alignment(
         )
     if parts:
         logger.info("%s: %s", left_name, "; ".join(parts))
+    if aligned.repeated.any():
+        logger.warning(
+            "%s: %d rows name a variant again and are left out (%s)",
+            left_name, int(aligned.repeated.sum()), named_ids(left, aligned.repeated),
+        )  # fmt: skip
     if aligned.mismatch.any():
         logger.warning(
             "%s: the frequency of %d variants differs from that in %s by more than %g (%s): another population, "
             "or a wrong effect allele",
             left_name, int(aligned.mismatch.sum()), right_name, MISMATCH, named_ids(left, aligned.mismatch),
         )  # fmt: skip
-    absent = ~found
-    if len(left) and absent.mean() > 0.5:
-        elsewhere = left.loc[absent, "variant_id"].isin(set(right["variant_id"]) - {"."}).sum()
-        if elsewhere > 0.5 * absent.sum():
+    if len(left) and aligned.absent.mean() > 0.5:
+        _say_where(left, right, aligned.absent, left_name, right_name)
+
+
+def _say_where(
+    left: pd.DataFrame, right: pd.DataFrame, absent: NDArray[np.bool_], left_name: str, right_name: str
+) -> None:
+    """Say why most of the rows without a match have none, where their identifiers are in the right table."""
+    ours, theirs = (
+        pd.DataFrame(
+            {
+                "trait": frame["trait"].astype(str),
+                "variant_id": frame["variant_id"].astype(str),
+                "chromosome": frame["chromosome"].astype(str),
+                "position": frame["base_pair_location"].astype(np.int64),
+            }
+        )
+        for frame in (left[absent], right)
+    )
+    theirs = theirs[theirs["variant_id"] != "."].drop_duplicates(["trait", "variant_id"])
+    met = ours.merge(theirs, on=["trait", "variant_id"], how="left", suffixes=("", "_there"))
+    known, same_place = met["position_there"].notna(), met["position_there"] == met["position"]
+    causes = [
+        (known & ~same_place, "at another position: check the genome build"),
+        (
+            ~known & met["variant_id"].isin(theirs["variant_id"]),
+            "for another trait: check the names of the traits",
+        ),
+    ]
+    if same_place.any():
+        one = met[same_place].iloc[0]
+        causes.append(
+            (
+                same_place,
+                f"on a chromosome of another name ({one['chromosome_there']!r} there, {one['chromosome']!r} here): "
+                "rename it in one of them",
+            )
+        )
+    for rows, what in causes:
+        if rows.sum() > 0.5 * len(met):
             logger.warning(
-                "%s: %d of the variants without a match stand in %s at another position, or for another trait: "
-                "check the genome build and the names of the traits", left_name, int(elsewhere), right_name,
-            )  # fmt: skip
+                "%s: %d of the variants without a match stand in %s %s",
+                left_name,
+                int(rows.sum()),
+                right_name,
+                what,
+            )
 
 
 def named_ids(frame: pd.DataFrame, rows: NDArray[np.bool_], most: int = 3) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gp_elm.errors import OptionError
+from gp_elm.io.chromosome_names import bare_chromosome
 
 AUTOSOME, X, Y, MT = 0, 1, 2, 3
 """Kinds of chromosome; the pseudo-autosomal parts of X and Y are carried as autosomes are."""
@@ -49,8 +50,8 @@ class ChromosomeSet:
     haploid: bool = False
 
     def canonical(self, name: str) -> str:
-        """A name without ``chr``; X, Y, XY and MT by these names where they are there by number or a synonym."""
-        word = name[3:] if name[:3].lower() == "chr" and len(name) > 3 else name
+        """A bare name; X, Y, XY and MT by these names where they are there by number or a synonym."""
+        word = bare_chromosome(name)
         upper = word.upper()
         if word.isdigit() and self.n_autosomes is not None and not self.haploid:
             upper = _BY_OFFSET.get(int(word) - self.n_autosomes, word)
@@ -67,7 +68,7 @@ class ChromosomeSet:
 
     def by_number(self, name: str) -> bool:
         """Whether a name is a number that stands for X, Y, XY or MT."""
-        word = name[3:] if name[:3].lower() == "chr" else name
+        word = bare_chromosome(name)
         return word.isdigit() and self.canonical(name) != word
 
 

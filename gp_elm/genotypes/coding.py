@@ -29,6 +29,9 @@ NEARLY_INBRED = 0.01
 AS_READ, HALVED = (0, 1, 2, MISSING), (0, MISSING, 1, MISSING)
 """What 0, 1, 2 copies and a missing call become."""
 
+SETTLED = "ploidy_settled"
+"""Name in ``attrs`` of the ploidy that was asked for; it goes with the cohort into files."""
+
 
 @dataclass(frozen=True)
 class Ploidy:
@@ -161,7 +164,7 @@ def set_ploidy(cohort: xr.Dataset, ploidy: int) -> xr.Dataset:
 
 
 def settle_ploidy(cohort: xr.Dataset, statistics: VariantStatistics, ploidy: int | None) -> xr.Dataset:
-    """Recode a cohort for the ploidy asked for, or else for the one detected, and log what was done.
+    """Recode a cohort for the ploidy asked for, now or when it was saved, or else for the one detected; log it.
 
     Parameters
     ----------
@@ -179,6 +182,9 @@ def settle_ploidy(cohort: xr.Dataset, statistics: VariantStatistics, ploidy: int
     """
     if ploidy is None and not (cohort["variant_ploidy"].to_numpy() == 2).any():
         return cohort
+    if ploidy is None and cohort.attrs.get(SETTLED) == 2:
+        log.info("the cohort was saved with --ploidy 2 and counts 0/1/2; --ploidy 1 overrides")
+        return cohort
     found = detect_ploidy(cohort, statistics=statistics)
     chosen = found.ploidy if ploidy is None else ploidy
     if ploidy is None and chosen == 1:
@@ -195,7 +201,8 @@ def settle_ploidy(cohort: xr.Dataset, statistics: VariantStatistics, ploidy: int
             "if it is inbred, --ploidy 1 counts 0/1 and sets heterozygotes missing",
             found.n_heterozygous, found.n_expected,
         )  # fmt: skip
-    return set_ploidy(cohort, chosen)
+    coded = set_ploidy(cohort, chosen)
+    return coded if ploidy is None else coded.assign_attrs({SETTLED: ploidy})
 
 
 def _recoded(

@@ -39,7 +39,8 @@ class VariantStatistics:
     n_alleles : ndarray of int64 (m,)
         Chromosomes of the called genotypes: a sample has as many as its ploidy, a male one X.
     missing_rate : ndarray of float64 (m,)
-        Share without a call of the samples that can have one: males on Y, samples of known sex on X.
+        Share without a call of the samples that can have one: males on Y, samples of known sex on X, where PLINK's
+        ``--missing`` counts those of unknown sex too.
     n_diploid, n_heterozygous, n_homozygous : ndarray of int64 (m,)
         Called genotypes of samples with two copies, those of them with one copy of the effect allele and with two;
         imputed dosages count where they are near 0, 1 or 2. Males on X have one copy.
@@ -149,9 +150,10 @@ class AlleleCounts:
 def count_alleles(
     cohort: xr.Dataset, n_called: ArrayLike, total: ArrayLike, *, samples: NDArray[np.int64] | None = None
 ) -> AlleleCounts:
-    """Allele frequencies and missing rates from sums over samples, as PLINK counts them.
+    """Allele frequencies and missing rates from sums over samples, as PLINK counts them in samples of known sex.
 
-    On X, the males are read once more: a male has one chromosome there, whether he counts 0/1 or 0/2.
+    On X, the males are read once more: a male has one chromosome there, whether he counts 0/1 or 0/2. Samples of
+    unknown sex have no call on X once it is coded; PLINK's ``--freq`` and ``--missing`` count them there like females.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def choose(
     snps_only: bool | str | None = None,
     mind: float | None = None,
     chr_set: str | int | None = None,
-    xchr_model: int = 2,
+    xchr_model: int | None = None,
 ) -> xr.Dataset:
     """Choose samples and variants by name, code the sex chromosomes, and drop samples with many missing calls.
 
@@ -123,7 +123,8 @@ def filter_and_code(
     statistics = variant_statistics(cohort)
     coded = settle_ploidy(cohort, statistics, ploidy)
     counts_matter = any(value is not None for value in (mac, max_mac, hwe)) or "variant_sex_linkage" in cohort
-    if coded is not cohort and (counts_matter or statistics.n_heterozygous.any()):
+    recoded = not np.array_equal(coded["variant_ploidy"], cohort["variant_ploidy"])
+    if recoded and (counts_matter or statistics.n_heterozygous.any()):
         statistics = variant_statistics(
             coded
         )  # heterozygotes have become missing, a sample has one chromosome

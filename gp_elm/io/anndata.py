@@ -22,6 +22,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
+from gp_elm.io.anndata_columns import counting
 from gp_elm.io.anndata_files import read_anndata, write_anndata
 from gp_elm.io.anndata_frames import (
     keep_other_variables,
@@ -149,9 +150,7 @@ def from_anndata(adata: ad.AnnData, *, layer: str | None = None) -> AnnDataConte
     cohort = read_cohort(adata, own, layer=layer)[0]
     variants = None
     if "variants_columns" in own:
-        var = frame(adata.var)
-        identity = var if "layout" in own else variant_frame(cohort)
-        variants = take_variants(adata.varm, var, identity, own)
+        variants = take_variants(adata.varm, frame(adata.var), variant_frame(cohort), own)
     return AnnDataContents(
         cohort=cohort,
         variants=variants,
@@ -210,6 +209,8 @@ def read_cohort(
         cohort = own_variables(obs, var, own)
     else:
         cohort = cohort_dataset(foreign_variants(var), foreign_samples(obs), {})
+        # uns is what ad.concat drops; what was coded once stays as it is coded
+        cohort = cohort.assign({name: ("variants", values) for name, values in counting(var).items()})
         if "group_column" in own:
             cohort["sample_group"] = ("samples", text(obs[own["group_column"]]).astype(str))
     layer = layer or own.get("layer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +12,11 @@ import pandas as pd
 import xarray as xr
 
 from gp_elm.errors import InputError
+from gp_elm.io.anndata_columns import OWN, counting, positions, sexes, words
 from gp_elm.io.anndata_tables import free_name, text
 from gp_elm.io.identity import text_array
+
+log = logging.getLogger(__name__)
 
 # Dataset variables that have a place of their own; every other one is kept under its own name where that is free
 _PLACED = {
@@ -134,32 +138,52 @@ def own_variables(obs: pd.DataFrame, var: pd.DataFrame, own: Mapping[str, Any]) 
     Returns
     -------
     xarray.Dataset
-        Everything but ``call_dosage``.
+        Everything but ``call_dosage``. Chromosomes, positions and sexes may have been written anew by the user.
+
+    Raises
+    ------
+    InputError
+        Where `var` lacks a column or holds what does not belong there, or a sample is there twice.
     """
-    contigs = text(own["contig_id"])
-    number = {name: k for k, name in enumerate(contigs)}
+    if lost := [name for name in OWN if name not in var]:
+        raise InputError(
+            f"the AnnData's var has lost its column {lost[0]}; put it back from the AnnData as it was written"
+        )
+    if not obs.index.is_unique:
+        raise InputError(
+            f"AnnData obs: sample {obs.index[obs.index.duplicated()][0]!r} is there twice; rename or remove one"
+        )
+    names = words(var["chromosome"], "0")
+    contigs = text(dict.fromkeys([*text(own["contig_id"]), *pd.unique(names)]))
+    place = var["base_pair_location"]
     data: dict[str, Any] = {
         "contig_id": ("contigs", contigs.astype(str)),
-        "variant_contig": ("variants", var["chromosome"].astype(str).map(number).to_numpy(np.int32)),
-        "variant_position": ("variants", var["base_pair_location"].to_numpy()),
-        "variant_ploidy": ("variants", var["ploidy"].to_numpy()),
+        "variant_contig": ("variants", pd.Index(contigs).get_indexer(names).astype(np.int32)),
+        "variant_position": ("variants", place.to_numpy() if _whole(place) else positions(place)),
         "sample_id": ("samples", text_array(obs.index.astype(str))),
     }
     for name in ("variant_id", "effect_allele", "other_allele"):
         variable = name if name == "variant_id" else f"variant_{name}"
         data[variable] = ("variants", text_array(text(var[name])))
-    for variable, column in (_OBS | {"sample_group": own.get("group_column", "group")}).items():
+    for variable, column in (_OBS | {"sample_group": str(own.get("group_column", "group"))}).items():
         if column in obs:
             values = obs[column]
-            data[variable] = ("samples", values.to_numpy() if column == "sex" else text_array(text(values)))
+            if column == "sex":
+                data[variable] = ("samples", values.to_numpy() if _whole(values) else sexes(values))
+            else:
+                data[variable] = ("samples", text_array(text(values)))
     cohort = xr.Dataset(data, attrs=json.loads(own.get("attrs", "{}")))
     renamed = json.loads(own.get("variable_columns", "{}"))
     for name, dims in json.loads(own.get("variables", "{}")).items():
         table: Any = {("samples",): obs, ("variants",): var}.get(tuple(dims), own.get("arrays"))
+        if renamed.get(name, name) not in table:
+            log.warning("the AnnData has lost its column %s, which is left out", renamed.get(name, name))
+            continue
         array = np.asarray(table[renamed.get(name, name)])
         if array.dtype.kind in "OUT":
             array = text(array.ravel()).reshape(array.shape).astype(str)
         cohort[name] = (tuple(dims), array)
+    cohort = cohort.assign({name: ("variants", values) for name, values in counting(var).items()})
     for name, attrs in json.loads(own.get("variable_attrs", "{}")).items():
         if name in cohort:
             cohort[name].attrs = attrs
@@ -202,6 +226,10 @@ def with_tables(cohort: xr.Dataset, obs: pd.DataFrame, own: Mapping[str, Any]) -
             data[ids] = (dim, text(own[ids]).astype(str))
             data[values] = (("samples", dim), matrix)
     return cohort.assign(data)
+
+
+def _whole(values: pd.Series) -> bool:
+    return isinstance(values.dtype, np.dtype) and values.dtype.kind in "iu"
 
 
 def _plain(value: Any) -> Any:

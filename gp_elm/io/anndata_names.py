@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError, OptionError
+from gp_elm.io.anndata_columns import positions, sexes, words
 from gp_elm.io.identity import sample_variables, variant_variables
 from gp_elm.io.traits import Names
 
@@ -40,7 +41,6 @@ ALLELES = (
 
 FAMILY = ("family_id", "fid", "donor_family_id")
 SEX = ("sex", "gender")
-_SEXES = {"1": 1, "m": 1, "male": 1, "2": 2, "f": 2, "female": 2}
 
 
 def frame(table: Any) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def foreign_variants(var: pd.DataFrame) -> dict[str, NDArray]:
         )
     effect, other = pairs[0]
     for a, b in pairs[1:]:
-        if effect != "effect_allele" and (_text(var[effect]) != _text(var[a])).any():
+        if effect != "effect_allele" and (words(var[effect]) != words(var[a])).any():
             raise InputError(
                 f"the AnnData's var has {effect} and {other} but also {a} and {b}, which differ; put the allele that X "
                 "counts into effect_allele and the other into other_allele"
@@ -99,11 +99,11 @@ def foreign_variants(var: pd.DataFrame) -> dict[str, NDArray]:
         "the index" if identifier is None else identifier, effect, other,
     )  # fmt: skip
     return variant_variables(
-        _text(var[chromosome], "0"),
-        _positions(var[position], var.index),
-        var.index.astype(str).to_numpy(object) if identifier is None else _text(var[identifier], "."),
-        _text(var[effect], "."),
-        _text(var[other], "."),
+        words(var[chromosome], "0"),
+        positions(var[position]),
+        var.index.astype(str).to_numpy(object) if identifier is None else words(var[identifier], "."),
+        words(var[effect], "."),
+        words(var[other], "."),
     )
 
 
@@ -127,15 +127,35 @@ def foreign_samples(obs: pd.DataFrame) -> dict[str, NDArray]:
     """
     lower = {str(name).lower(): name for name in reversed(obs.columns)}
     family, sex = _first(lower, FAMILY), _first(lower, SEX)
-    codes = None
-    if sex is not None:
-        words = pd.Series(_text(obs[sex])).str.lower().str.removesuffix(".0")
-        codes = words.map(_SEXES).fillna(0).to_numpy(np.float64)
-    families = None if family is None else _text(obs[family], "0")
+    codes = None if sex is None else sexes(obs[sex])
+    families = None if family is None else words(obs[family], "0")
     return sample_variables(families, obs.index.astype(str).to_numpy(object), codes, where="AnnData obs")
 
 
-def obs_table(adata: ad.AnnData, names: Names, option: str) -> pd.DataFrame:
+def new_traits(adata: ad.AnnData, names: Names, option: str) -> pd.DataFrame | None:
+    """The named traits as a table, where not all of them are traits of the AnnData already; else None.
+
+    Parameters
+    ----------
+    adata, names, option
+        As for `obs_table`.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        As of `obs_table`.
+
+    Raises
+    ------
+    OptionError
+        As `obs_table`.
+    """
+    if set(_listed(names)) <= set(_own_columns(adata, "trait_id")):
+        return None
+    return obs_table(adata, names, option, ids="trait_id")
+
+
+def obs_table(adata: ad.AnnData, names: Names, option: str, *, ids: str | None = None) -> pd.DataFrame:
     """Columns of ``obs``, and all columns of tables in ``obsm``, as a table with the sample ids as index.
 
     Parameters
@@ -146,6 +166,8 @@ def obs_table(adata: ad.AnnData, names: Names, option: str) -> pd.DataFrame:
         Columns of ``obs`` or keys of ``obsm``; a string is separated by commas.
     option : str
         Name of the argument, for messages.
+    ids : {"trait_id", "covariate_id"}, optional
+        Names that the AnnData has of these stand for their own columns of ``obs``, which may be called otherwise.
 
     Returns
     -------
@@ -158,12 +180,12 @@ def obs_table(adata: ad.AnnData, names: Names, option: str) -> pd.DataFrame:
         Where a name is in neither.
     """
     obs = frame(adata.obs)
-    wanted = (
-        [name.strip() for name in names.split(",")] if isinstance(names, str) else [str(n) for n in names]
-    )
+    own = {} if ids is None else _own_columns(adata, ids)
     columns: dict[str, Any] = {}
-    for name in dict.fromkeys(wanted):
-        if name in obs:
+    for name in dict.fromkeys(_listed(names)):
+        if own.get(name) in obs:
+            columns[name] = obs[own[name]].to_numpy()
+        elif name in obs:
             columns[name] = obs[name].to_numpy()
         elif name in adata.obsm:
             table = adata.obsm[name]
@@ -182,28 +204,13 @@ def _first(lower: dict[str, Any], names: tuple[str, ...]) -> Any:
     return next((lower[name] for name in names if name in lower), None)
 
 
-def _text(values: pd.Series, missing: str = "") -> NDArray[np.object_]:
-    """Words of a column; whole numbers without a point."""
-    if pd.api.types.is_float_dtype(values.dtype):
-        numbers = values.to_numpy(np.float64, na_value=np.nan)
-        if (np.isnan(numbers) | (numbers == np.rint(numbers))).all():
-            values = values.astype("Int64")
-    absent = values.isna().to_numpy()
-    return np.where(
-        absent, missing, values.astype(object).where(~absent, missing).astype(str).to_numpy(object)
-    )
+def _listed(names: Names) -> list[str]:
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else [str(n) for n in names]
 
 
-def _positions(values: pd.Series, names: pd.Index) -> NDArray[np.int64]:
-    numbers = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(np.float64)
-    absent = values.isna().to_numpy()
-    wrong = ~absent & ~(np.isfinite(numbers) & (numbers == np.trunc(numbers)))
-    if wrong.any():
-        at = int(np.flatnonzero(wrong)[0])
-        raise InputError(
-            f"the AnnData's var: {values.name} of {names[at]} is {values.iloc[at]!r}, which is no whole number; write "
-            "the base-pair position, or 0 where it is not known"
-        )
-    if unplaced := int((absent | (numbers < 0)).sum()):
-        log.warning("AnnData: %d missing or negative positions are read as 0 (unplaced)", unplaced)
-    return np.where(absent | (numbers < 0), 0, numbers).astype(np.int64)
+def _own_columns(adata: ad.AnnData, ids: str) -> dict[str, str]:
+    """Column of ``obs`` of each of the AnnData's own traits or covariates."""
+    own = adata.uns.get("gp_elm", {})
+    if ids not in own:
+        return {}
+    return dict(zip(map(str, np.asarray(own[ids])), map(str, np.asarray(own[f"{ids}_column"])), strict=True))

@@ -80,7 +80,7 @@ def run_step(function: Callable[..., Any], arguments: dict[str, Any], sets: str 
         # groups are the same whoever is left out; what is replaced chooses no samples
         cohort, rows = read_cohort(adata, own, without=tuple(TABLES) if ids is None else (ids,))
         arguments["cohort"] = cohort
-        _from_obs(adata, arguments, _NAMES[sets])
+        _from_obs(adata, arguments, _NAMES[sets], ids)
     result = function(**arguments)
     # a look through floating-point genotypes is not repeated by the next step
     own["hard_calls"] = cohort["call_dosage"].dtype == np.int8
@@ -111,12 +111,12 @@ def _own_data(adata: ad.AnnData) -> None:
     adata._init_as_actual(adata.copy())
 
 
-def _from_obs(adata: ad.AnnData, arguments: dict[str, Any], option: str | None) -> None:
+def _from_obs(adata: ad.AnnData, arguments: dict[str, Any], option: str | None, ids: str | None) -> None:
     """Without a table, take the named columns of the AnnData."""
     if arguments.get("source") is not None or option is None:
         return
     if (names := arguments.pop(option, None)) is not None:
-        arguments["source"] = obs_table(adata, names, option)
+        arguments["source"] = obs_table(adata, names, option, ids=ids)
     elif "fam_phenotype" not in arguments["cohort"] or option != "traits":
         there = ", ".join(map(str, [*adata.obs.columns[:20], *adata.obsm])) or "nothing"
         raise OptionError(

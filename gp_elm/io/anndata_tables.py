@@ -91,7 +91,7 @@ def take_variants(
     varm, var : mapping, pandas.DataFrame
         Of the AnnData.
     identity : pandas.DataFrame
-        Identity of the variants; `var` itself in an AnnData made by ``to_anndata``.
+        Identity of the variants, as of ``variant_frame``.
     own : mapping
         ``uns["gp_elm"]``.
 

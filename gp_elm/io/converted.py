@@ -74,8 +74,7 @@ class ZarrSource:
 
 def source_fingerprint(path: Path) -> dict[str, Any]:
     """What identifies the content of a file wherever it stands: its size and a hash of it, or of pieces of it."""
-    found = fingerprint(path)
-    return {name: found[name] for name in ("bytes", "sha256", "sampled")}
+    return {name: value for name, value in fingerprint(path).items() if name != "name"}
 
 
 def default_folder(path: Path, label: str) -> Path:

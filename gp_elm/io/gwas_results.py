@@ -100,11 +100,13 @@ def gwas_files(paths: PathLike | Sequence[PathLike]) -> list[tuple[Path, str | N
     files: list[tuple[Path, str | None]] = []
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         text = os.fspath(path)
-        name, equals, rest = text.partition("=")
+        # a trait's name may hold = itself, and so may a file's
+        splits = [(text[: k.start()], Path(text[k.end() :])) for k in re.finditer("=", text)]
+        named = [(file, trait) for trait, file in splits if file.is_file()]
         if Path(text).is_file():
             files.append((Path(text), None))
-        elif equals and Path(rest).is_file():
-            files.append((Path(rest), name))
+        elif named:
+            files.append(named[-1])
         else:
             found = [Path(file) for file in sorted(glob.glob(text)) if Path(file).is_file()]
             if not found:

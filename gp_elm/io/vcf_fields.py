@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError, OptionError
+from gp_elm.io.chromosome_names import bare_chromosome
 from gp_elm.io.columns import VARIANTS
 
 SOURCE = "gp_elm"
@@ -198,7 +199,7 @@ _OTHER_NAMES = {"M": "MT", "XY": "X", "PAR1": "X", "PAR2": "X"}
 
 
 def _plain(name: str) -> str:
-    short = name[3:] if name[:3].lower() == "chr" else name
+    short = bare_chromosome(name)
     return _OTHER_NAMES.get(short.upper(), short)
 
 

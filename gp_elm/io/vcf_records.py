@@ -209,7 +209,8 @@ def _dosage(task: Task, record: Any, calls: NDArray[np.int16] | None) -> NDArray
             "a value for each (Number=A)"
         )
     # integers have their own code for missing, far below zero
-    dosage = np.where(values < -1e6, np.nan, values).astype(np.float32)
+    # and VCF's NaN of missing floats is a signalling one, which warns in every sum
+    dosage = np.where(np.isnan(values) | (values < -1e6), np.nan, values).astype(np.float32)
     if calls is not None:
         _explain(task, record, double_haploid(calls, dosage))
     # NaN is neither
