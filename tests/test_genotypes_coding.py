@@ -12,8 +12,11 @@ from reference.plink_files import write_plink
 from gp_elm.errors import InputError, OptionError
 from gp_elm.genotypes.coding import detect_ploidy, recode, set_ploidy, settle_ploidy
 from gp_elm.genotypes.frequencies import variant_statistics
+from gp_elm.genotypes.selection import choose, filter_and_code
+from gp_elm.io.anndata import from_anndata, read_anndata, to_anndata, write_anndata
 from gp_elm.io.blocks import select, source_blocks
 from gp_elm.io.plink import read_plink
+from gp_elm.io.zarr_cohort import open_zarr_cohort, save_cohort
 
 
 def inbred(n_variants: int = 30, n_samples: int = 25) -> np.ndarray:
@@ -83,6 +86,27 @@ def test_ploidy_overrides_and_the_log_says_what_is_done(
         set_ploidy(cohort, 4)
     with pytest.raises(InputError, match="counts 0/1 already and cannot be recoded"):
         set_ploidy(set_ploidy(cohort, 1), 2)
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_a_ploidy_that_was_asked_for_goes_with_the_file(
+    tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cohort = read_plink(write_plink(tmp_path / "x", inbred()))
+    diploid = filter_and_code(cohort, ploidy=2)
+    if suffix == ".h5ad":
+        write_anndata(to_anndata(diploid), tmp_path / "x.h5ad")
+        saved = from_anndata(read_anndata(tmp_path / "x.h5ad")).cohort
+    else:
+        saved = open_zarr_cohort(save_cohort(diploid, tmp_path / "x.zarr"))
+    with caplog.at_level(logging.INFO, "gp_elm"):
+        again = filter_and_code(choose(saved, exclude=["v3"]))
+    assert (again["variant_ploidy"] == 2).all() and again["call_dosage"].max() == 2
+    assert "the cohort was saved with --ploidy 2 and counts 0/1/2; --ploidy 1 overrides" in caplog.text
+    haploid = filter_and_code(saved, ploidy=1)
+    assert (haploid["variant_ploidy"] == 1).all() and (filter_and_code(haploid)["variant_ploidy"] == 1).all()
+    # who did not ask has the ploidy told from the genotypes at each opening
+    assert (filter_and_code(cohort)["variant_ploidy"] == 1).all()
 
 
 def test_one_recoding_after_another(tmp_path: Path) -> None:

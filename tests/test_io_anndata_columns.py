@@ -92,6 +92,7 @@ def test_renamed_chromosomes(rename):
 def test_words_for_sexes_and_positions_with_a_point(caplog):
     cohort = coded()
     adata = in_memory(cohort)
+    caplog.clear()
     adata.obs["sex"] = pd.Categorical(adata.obs["sex"].map({1: "Male", 2: "female", 0: None}))
     adata.var["base_pair_location"] = adata.var["base_pair_location"].astype(float)
     found = from_anndata(adata).cohort

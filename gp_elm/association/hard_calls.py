@@ -8,7 +8,7 @@ import xarray as xr
 from gp_elm.errors import InputError
 
 
-def check_hard_calls(cohort: xr.Dataset, block: np.ndarray, start: int) -> None:
+def check_hard_calls(cohort: xr.Dataset, block: np.ndarray, variants: slice | np.ndarray) -> None:
     """Refuse imputed dosages, of which hardly one would be exactly 1 and so heterozygous.
 
     Parameters
@@ -17,8 +17,8 @@ def check_hard_calls(cohort: xr.Dataset, block: np.ndarray, start: int) -> None:
         A cohort.
     block : (b, n) int8, or float with NaN missing
         Dosages of some of its variants; those that count 0/1 are not looked at.
-    start : int
-        Which variant the first of them is.
+    variants : slice or (b,) int64
+        Which variants these are.
 
     Raises
     ------
@@ -27,13 +27,12 @@ def check_hard_calls(cohort: xr.Dataset, block: np.ndarray, start: int) -> None:
     """
     if block.dtype.kind != "f":
         return
-    part = slice(start, start + len(block))
     between = np.isfinite(block) & (block != np.rint(block))
-    between &= (cohort["variant_ploidy"].values[part] == 2)[:, None]
-    variant = np.flatnonzero(between.any(axis=1))
-    if variant.size:
-        first = variant[0]
+    between &= (cohort["variant_ploidy"].values[variants] == 2)[:, None]
+    refused = np.flatnonzero(between.any(axis=1))
+    if refused.size:
+        first = refused[0]
         raise InputError(
-            f"--dominance: variant {cohort['variant_id'].values[part][first]} has a dosage of "
+            f"--dominance: variant {cohort['variant_id'].values[variants][first]} has a dosage of "
             f"{block[first][between[first]][0]:.3g}, but dominance needs hard calls; leave out --dosages"
         )

@@ -266,7 +266,7 @@ def linear_scan(
     for start, stop, block, groups in pieces:
         part = slice(start, stop)
         if dominance:
-            check_hard_calls(cohort, block, start)
+            check_hard_calls(cohort, block, part)
         present = ~np.isnan(block) if block.dtype.kind == "f" else block >= 0
         called[part] = present.sum(axis=1)
         total[part] = block.sum(axis=1, where=present, dtype=np.float64)

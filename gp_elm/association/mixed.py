@@ -23,6 +23,7 @@ from gp_elm.association.cohort_access import (
     selected,
 )
 from gp_elm.association.complete import complete_cases
+from gp_elm.association.hard_calls import check_hard_calls
 from gp_elm.association.inflation import neg_log_10_p, p_value
 from gp_elm.association.linear import ScanResult, centred_dosage
 from gp_elm.association.mixed_model import Floats, MixedModel
@@ -223,7 +224,10 @@ def linear_mixed_scan(
         h[members] = model.h
         for start in range(0, members.size, BLOCK):
             at = members[start : start + BLOCK]
-            found = model.scan(read_variants(cohort, rows, at), response, dominance=dominance)
+            dosage = read_variants(cohort, rows, at)
+            if dominance:
+                check_hard_calls(cohort, dosage, at)
+            found = model.scan(dosage, response, dominance=dominance)
             beta[at], error[at], df[at] = found
             done += at.size
             if progress is not None:

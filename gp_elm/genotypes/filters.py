@@ -56,8 +56,8 @@ def keep_chromosomes(
     cohort : xarray.Dataset
         A cohort.
     chromosomes : str or sequence
-        As for :func:`parse_chromosomes`; ``chr`` in front of a name makes no difference, and X, Y, XY and MT are the
-        same by name and by number.
+        As for :func:`parse_chromosomes`; ``chr`` and zeros in front of a name make no difference, and X, Y, XY and MT
+        are the same by name and by number.
     chr_set : str or int, optional
         As for :func:`gp_elm.genotypes.chromosomes.parse_chromosome_set`; by default told from the names.
 

@@ -77,6 +77,8 @@ def choose(
     cohort = filters.filter_ids(cohort, extract=extract, exclude=exclude)
     cohort = filters.keep_snps(cohort, snps_only)
     cohort = code_sex_chromosomes(cohort, chr_set=chr_set, xchr_model=xchr_model)
+    if chr_set is not None:
+        cohort = cohort.assign_attrs(chr_set=str(chr_set))
     if mind is not None:
         cohort = filter_sample_missingness(cohort, mind)
     return cohort

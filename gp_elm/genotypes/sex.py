@@ -19,8 +19,11 @@ from gp_elm.schema import MISSING
 log = logging.getLogger(__name__)
 
 LIKE_AN_AUTOSOME = 0.1
-"""Share of the heterozygotes of the autosomes above which a numbered chromosome is no X, Y or MT; where the autosomes
-themselves have no larger share of those of Hardy-Weinberg proportions, they tell nothing."""
+"""Share of the heterozygotes of Hardy-Weinberg proportions above which a numbered chromosome is no X, Y or MT."""
+
+INBRED = 0.3
+"""Share of these on the autosomes below which their lack elsewhere tells nothing: lines after three selfings have 0.25.
+"""
 
 _STRETCHES, _STRETCH = 16, 64
 """Stretches of neighbouring variants, and variants of each, that show how heterozygous the autosomes are."""
@@ -38,11 +41,11 @@ def code_sex_chromosomes(
     """Count the genotypes of X, Y and MT by the sex of the samples, lazily, and log what is done.
 
     As PLINK 2 does: on X males count 0/2 (``xchr_model`` 2) or 0/1 (1), females 0/1/2; Y counts 0/1 in males and is
-    missing in others; MT counts 0/1; PAR counts as an autosome. Samples of unknown sex are missing on X, as in ``--glm``
-    with sex as a covariate; ``--freq`` counts them like females. Where no sample has a sex, X counts 0/1/2 in all and Y
-    0/1 in all. Heterozygous calls where one copy is carried are missing, as after PLINK's ``--set-hh-missing``; imputed
-    dosages are halved there instead. The variants of X, Y and MT are read once for this, and some of the autosomes
-    where a chromosome is one of them by its number.
+    missing in others; MT counts 0/1; PAR counts as an autosome. Samples of unknown sex are missing on X, as in
+    ``--glm`` with sex as a covariate; ``--freq`` counts them like females. Where no sample has a sex, X counts 0/1/2
+    in all and Y 0/1 in all. Heterozygous calls where one copy is carried are missing, as after PLINK's
+    ``--set-hh-missing``; imputed dosages are halved there instead. The variants of X, Y and MT are read once for
+    this, and some of the autosomes where a chromosome is one of them by its number.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ def code_sex_chromosomes(
     chr_set : str or int, optional
         As for :func:`gp_elm.genotypes.chromosomes.parse_chromosome_set`; by default told from the names. A default by
         number (23 as X) is dropped, with a warning, where the calls there are as heterozygous as an autosome's, and
-        where the autosomes have hardly a heterozygote.
+        where the cohort is haploid or inbred.
     xchr_model : {1, 2}, optional
         Largest dosage of a male on X; by default 2, or that of a cohort that was coded before.
 
@@ -167,9 +170,9 @@ def _like_an_autosome(
     found: VariantStatistics | None, name: str, chosen: ChromosomeSet, share: float
 ) -> bool:
     kind = chosen.canonical(name)
-    if share <= LIKE_AN_AUTOSOME:
+    if share < INBRED:
         log.warning(
-            "chromosome %s counts as an autosome: the cohort is haploid or nearly inbred (%.2g of the heterozygotes of "
+            "chromosome %s counts as an autosome: the cohort is haploid or inbred (%.2g of the heterozygotes of "
             "random mating), so nothing shows that %s is %s; if it is, give --chr-set %d",
             name, share, name, kind, chosen.n_autosomes,
         )  # fmt: skip
@@ -177,7 +180,7 @@ def _like_an_autosome(
     if found is None:
         return False
     frequency = np.nan_to_num(found.effect_allele_frequency)
-    expected = share * float((2 * frequency * (1 - frequency) * found.n_diploid).sum())
+    expected = float((2 * frequency * (1 - frequency) * found.n_diploid).sum())
     n_heterozygous = int(found.n_heterozygous.sum())
     if expected < FEWEST_EXPECTED or n_heterozygous <= LIKE_AN_AUTOSOME * expected:
         return False
