@@ -69,7 +69,7 @@ COHORT: dict[str, tuple[Any, Any]] = {
         "--chr-set",
         "Autosomes, such as 38 or '26 no-xy', or a species; told from the names where left out.",
     ),
-    "xchr_model": option(int, "--xchr-model", "Males on X: 2 (count 0/2) or 1 (0/1).", 2),
+    "xchr_model": option(Int, "--xchr-model", "Males on X: 2 (count 0/2; default) or 1 (0/1)."),
 }
 OFFSETS: dict[str, tuple[Any, Any]] = {
     "pred": option(

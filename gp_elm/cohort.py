@@ -64,7 +64,7 @@ def open_cohort(
     mind: float | None = None,
     ploidy: int | None = None,
     chr_set: str | int | None = None,
-    xchr_model: int = 2,
+    xchr_model: int | None = None,
     chunk_variants: int | None = None,
 ) -> xr.Dataset:
     """Open genotypes with traits, covariates and groups; filter and code them.
@@ -153,11 +153,10 @@ def _columns_of_obs(
     covar_names: Names | None,
 ) -> tuple[TableSource | None, TableSource | None, Names | None]:
     """Traits and covariates that are named without a table are columns of an AnnData's ``obs``, or keys of ``obsm``."""
-    from gp_elm.io.anndata_names import obs_table
+    from gp_elm.io.anndata_names import new_traits, obs_table
 
-    own = adata.uns.get("gp_elm", {})
-    if pheno is None and traits is not None and "trait_id" not in own:
-        pheno = obs_table(adata, traits, "--traits")
+    if pheno is None and traits is not None:
+        pheno = new_traits(adata, traits, "--traits")
     if covar is None and covar_names is not None:
-        covar, covar_names = obs_table(adata, covar_names, "--covar-name"), None
+        covar, covar_names = obs_table(adata, covar_names, "--covar-name", ids="covariate_id"), None
     return pheno, covar, covar_names

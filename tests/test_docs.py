@@ -108,7 +108,7 @@ def test_options_named_in_the_docs_exist() -> None:
     known = set(
         re.findall(r"--[a-z0-9-]+", (ROOT / "docs/reference/command-line.md").read_text(encoding="utf-8"))
     )
-    foreign = {"--export", "--glm", "--repeats"}  # PLINK 2's
+    foreign = {"--export", "--freq", "--glm", "--repeats"}  # PLINK 2's
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", page.read_text(encoding="utf-8")))
         assert named <= known | foreign, page
