@@ -5,9 +5,11 @@ import logging
 import numpy as np
 import pytest
 from model_cases import dosages, make_store, standardise
+from safetensors import SafetensorError
 
 from gp_elm.errors import InputError, OptionError, OutputError
 from gp_elm.models import checkpoint
+from gp_elm.models.checkpoint import StateFile
 from gp_elm.models.crossfit import PREDICTORS, cross_fit_networks
 from gp_elm.models.fold import train_network
 from gp_elm.models.heredity import heredity_weights
@@ -113,12 +115,44 @@ def test_finished_folds_are_taken_again_and_only_for_the_same_question(study, fi
 
 def test_a_run_cut_off_leaves_no_half_written_fold(study, tmp_path, monkeypatch):
     def full(*_, **__):
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OutputError, match="fold_0: cannot write the trained fold .*; free space there"):
+    with pytest.raises(
+        OutputError, match="fold_0.*: the disk is full; nothing was left half-written. Free some space"
+    ):
         cross_fit_networks(**study, options=QUICK, seed=3, directory=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+class CutOff(Exception):
+    """What ends a training just after a state was written."""
+
+
+@pytest.mark.parametrize("minutes", [0.0, 5.0])  # after each step; at the end of each training loop
+def test_a_fold_in_training_goes_on_with_the_same_weights(study, tmp_path, monkeypatch, minutes):
+    monkeypatch.setattr(checkpoint, "_SHARE", 1e9)
+    options = TrainingOptions(weighting="heredity", epochs=2, members=2, checkpoint_minutes=minutes)
+    whole = cross_fit_networks(**study, options=options, seed=3)
+    save, saved = StateFile.save, []
+
+    def save_and_stop(self, arrays, values):
+        save(self, arrays, values)
+        saved.append(self.path.name)
+        if len(saved) in stops:
+            raise CutOff
+
+    monkeypatch.setattr(StateFile, "save", save_and_stop)
+    stops = (7, 50, 51, 90) if minutes == 0 else (1, 3, 4, 7)
+    for _ in stops:
+        with pytest.raises(CutOff):
+            cross_fit_networks(**study, options=options, seed=3, directory=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir())[-1].endswith(".unfinished")
+    stops = ()
+    again = cross_fit_networks(**study, options=options, seed=3, directory=tmp_path)
+    for name in PREDICTORS:
+        assert np.array_equal(again.out_of_fold[name], whole.out_of_fold[name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold_0", "fold_1", "fold_2"]
 
 
 def test_progress_shows_loss_and_rate(study, monkeypatch):

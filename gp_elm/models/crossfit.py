@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
-from gp_elm.models.checkpoint import FittedFold, fold_key
+from gp_elm.models.checkpoint import FittedFold, Unfinished, fold_key
 from gp_elm.models.fold import train_network
-from gp_elm.models.options import TrainingOptions, choose_device
+from gp_elm.models.options import TrainingOptions, choose_autocast, choose_device
 from gp_elm.models.prediction import FittedNetwork
 from gp_elm.models.recipe import Recipe, choose_recipe
 from gp_elm.models.samples import FoldSamples
@@ -135,11 +135,13 @@ def cross_fit_networks(
     rows, folds = np.asarray(rows, dtype=np.int64), np.asarray(folds, dtype=np.int64)
     traits = np.asarray(traits, dtype=np.float64)
     n_folds = _check(rows, traits, folds, groups)
-    choose_device(options.device)  # an unusable device is an error before the first fold, not after its lasso
+    device = choose_device(
+        options.device
+    )  # an unusable device is an error before the first fold, not after its lasso
     recipe = choose_recipe(options, n_samples=len(rows) - len(rows) // n_folds, n_variants=store.n_variants)
     logger.info("%d samples, %d variants: %s", len(rows), store.n_variants, recipe.describe())
     arrays = {"rows": rows, "traits": traits, "covariates": covariates, "folds": folds, "groups": groups}
-    key = fold_key(store, arrays, recipe, seed)
+    key = fold_key(store, arrays, recipe, seed, autocast=choose_autocast(options.precision, device))
     # One coding of the genotypes for all folds, missing calls included; no trait enters.
     _, center, sd = store.moments(rows)
     kernel: RidgeKernel | None = None
@@ -147,6 +149,7 @@ def cross_fit_networks(
     with Progress("Training", total=n_folds, unit="folds", enabled=progress) as bar:
         for k in range(n_folds):
             place = None if directory is None else Path(directory) / f"fold_{k}"
+            unfinished = None if place is None else Unfinished.of(place, key, 60 * options.checkpoint_minutes)
             found = None if place is None else FittedFold.load(place, key)
             if found is not None:
                 logger.info("fold %d: taken from %s", k, place)
@@ -169,9 +172,12 @@ def cross_fit_networks(
                     sd=sd,
                     seed=fold_seed,
                     bar=bar,
+                    unfinished=unfinished,
                 )
                 if place is not None:
                     found.save(place, key)
+            if unfinished is not None:
+                unfinished.remove()
             done.append(found)
     return _collect(store, rows, traits, covariates, folds, done, recipe)
 
@@ -191,6 +197,7 @@ def _fit_fold(
     sd: Floats,
     seed: int,
     bar: Progress,
+    unfinished: Unfinished | None,
 ) -> FittedFold:
     """Everything that is fitted to the training samples of one fold."""
     began = time.perf_counter()
@@ -198,17 +205,25 @@ def _fit_fold(
     model = CovariateModel.fit(mine, traits[training])
     residual = model.residual(mine, traits[training])
     own = groups[training]
-    lasso = fit_lasso(store, rows[training], residual, center=center, sd=sd, groups=own, seed=seed)
-    ridge = kernel.fit(rows[training], residual, groups=own, seed=seed)
+    linear = None if unfinished is None else unfinished.load_linear()
+    if linear is None:
+        lasso = fit_lasso(store, rows[training], residual, center=center, sd=sd, groups=own, seed=seed)
+        linear = lasso, kernel.fit(rows[training], residual, groups=own, seed=seed)
+        if unfinished is not None:
+            unfinished.save_linear(*linear)
+    lasso, ridge = linear
     bar.update(_LINEAR_SHARE)
+    device = choose_device(options.device)
     samples = FoldSamples(store, rows[training], residual, own, center, sd)
     network, histories = train_network(
         samples,
         recipe,
         seed=seed,
         lasso=lasso,
-        device=choose_device(options.device),
+        device=device,
         resident_bytes=options.resident_bytes,
+        autocast=choose_autocast(options.precision, device),
+        unfinished=unfinished,
         report=lambda share, loss: bar.update(share * (1 - _LINEAR_SHARE), loss=loss),
     )
     seconds = time.perf_counter() - began
