@@ -76,3 +76,10 @@ def test_samples_are_spaced_in_the_order_of_their_names() -> None:
     again = evenly_spaced(np.arange(100), names[order], 10)
     assert sorted(names[order][again]) == sorted(names[chosen])
     assert evenly_spaced(np.arange(100), names, 100).tolist() == list(range(100))
+
+
+def test_dosages_are_thinned_as_calls_are(raw: np.ndarray) -> None:
+    dosage = np.where(raw < 0, np.nan, raw).astype(np.float32)
+    dosage[:, 20] = 1.003
+    for most in (79, 40, 5):
+        assert thin(dosage, most).kept.tolist() == thin(raw, most).kept.tolist()

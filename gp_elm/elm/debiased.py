@@ -71,7 +71,7 @@ def centred_reader(read: ReadDosage, center: Floats) -> ReadBlock:
     def block(start: int, stop: int) -> NDArray[np.float32]:
         raw = read(start, stop)
         x = raw.astype(np.float32) - center[start:stop].astype(np.float32)
-        x[raw < 0] = 0.0
+        x[~(raw >= 0)] = 0.0  # NaN where dosages are imputed
         return x
 
     return block

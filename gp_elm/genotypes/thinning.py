@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-ReadDosage = Callable[[int, int], NDArray[np.int8]]
-"""(start, stop) -> raw dosages (samples, stop - start), -1 missing."""
+ReadDosage = Callable[[int, int], NDArray[Any]]
+"""(start, stop) -> dosages (samples, stop - start), -1 or NaN missing."""
 
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 """r^2 above which the lesser of two variants goes, tried one after the other."""
@@ -81,7 +82,7 @@ def thin_variants(read: ReadDosage, contig: Ints, most: int, *, window: int = WI
     Parameters
     ----------
     read : callable
-        ``(start, stop) -> (n, stop - start)`` raw dosages of the samples to look at, -1 missing.
+        ``(start, stop) -> (n, stop - start)`` dosages of the samples to look at, -1 or NaN missing.
     contig : (m,) int
         Chromosome of each variant; variants of a chromosome stand together.
     most : int
@@ -114,14 +115,16 @@ def thin_variants(read: ReadDosage, contig: Ints, most: int, *, window: int = WI
     return Thinned(best, LEVELS[-1], by_window=True)
 
 
-def _levels(raw: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def _levels(raw: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Steps that each variant of a window survives (0 monomorphic, 1 + levels survived), and its information, (b,)."""
     called = raw >= 0
+    # n sum(g^2) - sum(g)^2, of hard calls in whole numbers: the same to the last bit for either allele
+    exact = np.int64 if raw.dtype.kind == "i" else np.float64
     dosage = np.where(called, raw, 0)
     count = called.sum(0, dtype=np.int64)
-    total = dosage.sum(0, dtype=np.int64)
-    # n sum(g^2) - sum(g)^2 in whole numbers: the same to the last bit for either allele
-    spread = count * np.square(dosage, dtype=np.int64).sum(0) - total**2
+    total, squares = dosage.sum(0, dtype=exact), np.square(dosage, dtype=exact).sum(0)
+    spread = count * squares - total**2
+    spread = np.where(spread > 1e-9 * count * squares, spread, 0)
     information = spread / np.maximum(count, 1)
     level = np.where(spread > 0, len(LEVELS) + 1, 0).astype(np.int8)
     z = np.where(called, dosage - (total / np.maximum(count, 1)).astype(np.float32), np.float32(0))

@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.genotypes.relatedness import relatedness_matrix
-from gp_elm.kernels.decode import unpack
 from gp_elm.predictors.reml import Moments, problems, reml
 from gp_elm.streaming.products import row_blocks
 from gp_elm.streaming.store import Store
@@ -174,7 +173,8 @@ def _dominance_kernel(store: Store, rows: NDArray[np.int64]) -> Floats | None:
     packed = store.packed(rows)
     for start, stop in row_blocks(columns.size, 8 * len(rows)):
         part = slice(start, stop)
-        deviation = unpack(packed, columns[part], table[part].astype(np.float32)).astype(np.float64)
+        values = table[part].astype(np.float32)
+        deviation = store.codec.unpack(packed, columns[part], values).astype(np.float64)
         for first in range(0, len(rows), _ROWS):
             some = slice(first, first + _ROWS)
             kernel[some] += deviation[some] @ deviation.T
