@@ -13,8 +13,8 @@ from gp_elm.errors import OptionError
 from gp_elm.streaming.opened import Store
 from gp_elm.streaming.sampler import batch_bounds, epoch_order, share_of
 
-BLOCK_BYTES = 64 << 10
-"""Bytes of a block of neighbours: a read of so many takes at most a sixteenth more from the disk, in whole pages."""
+BLOCK_BYTES = 128 << 10
+"""Bytes of a block of neighbours: a read of so many takes few more from the disk, which gives whole pages."""
 
 WINDOW_BYTES = 64 << 20
 """Bytes of the window within which samples are shuffled. Two are in memory, one used and one read ahead."""
