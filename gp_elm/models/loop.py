@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from gp_elm.models.feed import BLOCK, Feed
 from gp_elm.models.ranks import Ranks
 from gp_elm.models.recipe import Schedule
 from gp_elm.models.targets import Targets
-from gp_elm.streaming.sampler import batch_bounds
+from gp_elm.streaming.sampler import batch_bounds, share_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,14 +86,18 @@ class Loop:
 
     def steps(self) -> Iterator[int]:
         """Learn from the batches of an epoch, from where it stands."""
-        schedule = self.schedule
+        schedule, share = self.schedule, (self.ranks.rank, self.ranks.size)
         batches = self.feed.epoch(
-            self.train, batch_size=schedule.batch, seed=self.seed, epoch=len(self.losses)
+            self.train,
+            batch_size=schedule.batch,
+            seed=self.seed,
+            epoch=len(self.losses),
+            first=self.step,
+            share=share,
         )
-        for index, z in islice(batches, self.step, None):
-            size, rank = self.ranks.size, self.ranks.rank
-            own = slice(len(index) * rank // size, len(index) * (rank + 1) // size)
-            self._gradients(index[own], z[own], self.targets.count(index))
+        for index, z in batches:
+            begin, end = share_of(0, len(index), share)
+            self._gradients(index[begin:end], z, self.targets.count(index))
             self.ranks.add_gradients(self.weights)
             self.optimiser.step()
             if schedule.ema:

@@ -52,6 +52,9 @@ class TrainingOptions:
     checkpoint_minutes : float
         Time between two states of a training, from which it goes on after an interruption; a state that takes long to
         write is written less often, so that it costs at most a fiftieth of the time.
+    parallel_folds : int
+        Folds trained at the same time, each in a process of its own; 0: as many as there are GPUs, or on the CPU, where
+        a network is so small that it trains on one thread and takes long enough, as many as there are cores.
 
     Raises
     ------
@@ -79,6 +82,7 @@ class TrainingOptions:
     resident_bytes: int = 256 << 20
     precision: str = "auto"
     checkpoint_minutes: float = 5.0
+    parallel_folds: int = 0
 
     def __post_init__(self) -> None:
         _one_of("network", self.network, NETWORKS)
@@ -101,6 +105,7 @@ class TrainingOptions:
             ("members", 1),
             ("patience", 0),
             ("resident_bytes", 0),
+            ("parallel_folds", 0),
         ):
             _at_least(name, getattr(self, name), least)
         for name in ("learning_rate", "weight_decay", "l1", "checkpoint_minutes"):
