@@ -21,6 +21,12 @@ MOST_SAMPLES = 10_000
 """Samples from which LD is taken: r^2 at the threshold is then known to within .003."""
 
 
+def ld_reader(cohort: xr.Dataset, samples: NDArray[np.int64]) -> tuple[DosageReader, int]:
+    """Reader of the dosages that LD is taken from, those of at most 10,000 samples, and how many they are."""
+    used = evenly_spaced(samples, cohort["sample_id"].values, MOST_SAMPLES)
+    return DosageReader(select(cohort, samples=used), np.arange(used.size)), used.size
+
+
 def cohort_blocks(
     cohort: xr.Dataset, samples: NDArray[np.int64], center: Floats, *, seed: int
 ) -> tuple[NDArray[np.int64], float]:
@@ -42,11 +48,11 @@ def cohort_blocks(
     (m,) int64, float
         As of :func:`gp_elm.genotypes.ld.ld_blocks`.
     """
-    used = evenly_spaced(samples, cohort["sample_id"].values, MOST_SAMPLES)
-    read = centred_reader(DosageReader(select(cohort, samples=used), np.arange(used.size)), center)
+    read, n_samples = ld_reader(cohort, samples)
     labels, threshold = ld_blocks(
-        read, cohort["variant_contig"].values, cohort["variant_position"].values, used.size, seed=seed
-    )
+        centred_reader(read, center), cohort["variant_contig"].values, cohort["variant_position"].values,
+        n_samples, seed=seed,
+    )  # fmt: skip
     sizes = np.bincount(labels)
     logger.info(
         "LD blocks: %d, the largest of %d variants (variants are joined where r2 > %.3g)",

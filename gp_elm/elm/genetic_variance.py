@@ -9,6 +9,7 @@ import pandas as pd
 
 from gp_elm.elm.fit import Networks
 from gp_elm.predictors.variance_components import (
+    REML_SAMPLES,
     VarianceComponents,
     component_rows,
     fit_components,
@@ -52,7 +53,8 @@ def genetic_components(networks: Networks) -> pd.DataFrame:
     # What is projected out once is projected out for good: the second fit finds the kernels as the first left them.
     options: dict[str, Any] = {"covariates": covariates, "seed": networks.seed, "overwrite": True}
     moments = haseman_elston(kernels, traits, **options)
-    likelihood = fit_components(kernels, traits, **options)
+    # Too many for a likelihood: both are the regression then, which takes minutes.
+    likelihood = moments if taken.size > REML_SAMPLES else fit_components(kernels, traits, **options)
     rows: list[dict[str, object]] = []
     for t, trait in enumerate(networks.traits):
         for found, suffix in ((likelihood, ""), (moments, "_haseman_elston")):

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 REML_SAMPLES = 6000
 """Most samples for which a likelihood is maximised (each step costs n^3 operations)."""
-KERNEL_BYTES = 1_100_000_000
+KERNEL_BYTES = 600_000_000
 """Bytes of all kernels together; of samples with larger ones, whole groups are drawn."""
 _ROWS = 1024
 LEAST_DOMINANCE = 1e-3
