@@ -167,9 +167,9 @@ def test_kernels_of_other_samples_are_refused(kernels: dict[str, np.ndarray]) ->
 
 
 def test_kernels_fit_into_their_bytes() -> None:
-    for count in (2, 3):
+    for count in (2, 3):  # additive, additive by additive, and in diploids dominance
         n = kernel_samples(count, complete=True)
-        assert 8 * count * n**2 <= KERNEL_BYTES < 8 * count * (n + 1) ** 2
+        assert 8 * (count + 1) * n**2 <= KERNEL_BYTES < 8 * (count + 1) * (n + 1) ** 2
         assert kernel_samples(count, complete=False) == kernel_samples(2 * count, complete=True)
 
 

@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 
 REML_SAMPLES = 6000
 """Most samples for which a likelihood is maximised (each step costs n^3 operations)."""
-KERNEL_BYTES = 600_000_000
-"""Bytes of all kernels together; of samples with larger ones, whole groups are drawn."""
+KERNEL_BYTES = 640_000_000
+"""Bytes of all kernels and of the likelihood's own matrix; of samples with larger ones, whole groups are drawn."""
 _ROWS = 1024
 LEAST_DOMINANCE = 1e-3
 """Variance of [g = 1] beyond g below which a variant has no part in the dominance kernel."""
@@ -66,7 +66,7 @@ class VarianceComponents:
 
 
 def kernel_samples(n_kernels: int, *, complete: bool) -> int:
-    """Samples whose kernels fit into :data:`KERNEL_BYTES`.
+    """Samples whose variance components fit into :data:`KERNEL_BYTES`.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def kernel_samples(n_kernels: int, *, complete: bool) -> int:
     int
         Samples.
     """
-    return int((KERNEL_BYTES / (8 * n_kernels * (1 if complete else 2))) ** 0.5)
+    return int((KERNEL_BYTES / (8 * (n_kernels * (1 if complete else 2) + 1))) ** 0.5)
 
 
 def component_rows(groups: NDArray[np.generic], *, seed: int, limit: int) -> NDArray[np.int64]:
