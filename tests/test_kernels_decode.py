@@ -93,8 +93,11 @@ def test_sums_of_calls_from_rows_blocks_and_bed_bytes(shape: tuple[int, int, int
 def test_transposed_bed_bytes(samples: int, variants: int) -> None:
     dosage = random_dosage(samples, variants, seed=samples, missing=0.1)
     out = np.zeros((samples, variants // 4 + 2), dtype=np.uint8)
-    transpose_bed(decode.pack(codes_of(dosage.T)), out, 1)
-    assert np.array_equal(out[:, 1:-1], decode.pack(codes_of(dosage)))
+    place, raw = np.random.default_rng(1).permutation(samples), decode.pack(codes_of(dosage.T))
+    half = raw.shape[1] // 2
+    for begin, end in ((half, raw.shape[1]), (0, half)):
+        transpose_bed(raw, out, 1, place, begin, end)
+    assert np.array_equal(out[place, 1:-1], decode.pack(codes_of(dosage)))
     assert not out[:, [0, -1]].any()
 
 
@@ -103,14 +106,14 @@ def test_pack_transposed_in_two_blocks(shape: tuple[int, int, int], cut: int) ->
     dosage = random_dosage(shape[0], shape[1], seed=shape[2], missing=0.2)
     cut = min(cut, shape[1])
     out = np.zeros((shape[0], decode.row_bytes(shape[1])), dtype=np.uint8)
-    variants = np.ascontiguousarray(dosage.T)
-    assert decode.pack_transposed(variants[:cut], out, 0) == -1
-    assert decode.pack_transposed(variants[cut:], out, cut) == -1
-    assert np.array_equal(out, pack_slowly(dosage))
+    variants, place = np.ascontiguousarray(dosage.T), np.arange(shape[0])[::-1].copy()
+    assert decode.pack_transposed(variants[:cut], out, 0, place) == -1
+    assert decode.pack_transposed(variants[cut:], out, cut, place) == -1
+    assert np.array_equal(out[::-1], pack_slowly(dosage))
 
 
 @pytest.mark.parametrize("wrong", [3, -2])
 def test_pack_transposed_names_the_variant_with_another_value(wrong: int) -> None:
     dosage = np.zeros((6, 3), dtype=np.int8)
     dosage[4, 1] = wrong
-    assert decode.pack_transposed(dosage, np.zeros((3, 2), dtype=np.uint8), 0) == 4
+    assert decode.pack_transposed(dosage, np.zeros((3, 2), dtype=np.uint8), 0, np.arange(3)) == 4

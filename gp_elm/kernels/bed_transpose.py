@@ -11,7 +11,7 @@ _VARIANT_BYTES = 64
 
 
 @njit(cache=True, nogil=True)
-def transpose_bed(raw, out, first):  # type: ignore[no-untyped-def]
+def transpose_bed(raw, out, first, place, begin, end):  # type: ignore[no-untyped-def]
     """Turn rows of variants into rows of samples.
 
     Parameters
@@ -22,16 +22,24 @@ def transpose_bed(raw, out, first):  # type: ignore[no-untyped-def]
         Sample-major rows; bytes ``first`` to ``first + variants / 4`` are written.
     first : int
         Byte of the first variant within ``out``.
+    place : ndarray of int64, shape (samples,)
+        Row of ``out`` of each sample.
+    begin, end : int
+        Bytes of ``raw`` whose samples are written.
     """
-    quads, width, samples = raw.shape[0] // 4, raw.shape[1], out.shape[0]
+    quads, samples = raw.shape[0] // 4, len(place)
     words = np.empty((_VARIANT_BYTES, _SAMPLE_BYTES), dtype=np.uint32)
-    calls = words.view(np.uint8)
-    for start in range(0, width, _SAMPLE_BYTES):
-        count = min(_SAMPLE_BYTES, width - start)
-        for begin in range(0, quads, _VARIANT_BYTES):
-            depth = min(_VARIANT_BYTES, quads - begin)
+    fours = np.empty((4, _VARIANT_BYTES // 4, _SAMPLE_BYTES), dtype=np.uint32)
+    line = np.empty(_VARIANT_BYTES // 4, dtype=np.uint32)
+    line_bytes = line.view(np.uint8)
+    low = np.uint32(0xFF)
+    words[:] = 0
+    for start in range(begin, end, _SAMPLE_BYTES):
+        count = min(_SAMPLE_BYTES, end - start)
+        for top in range(0, quads, _VARIANT_BYTES):
+            depth = min(_VARIANT_BYTES, quads - top)
             for q in range(depth):
-                v = 4 * (begin + q)
+                v = 4 * (top + q)
                 a, b = raw[v, start : start + count], raw[v + 1, start : start + count]
                 c, d = raw[v + 2, start : start + count], raw[v + 3, start : start + count]
                 word = words[q]
@@ -44,7 +52,21 @@ def transpose_bed(raw, out, first):  # type: ignore[no-untyped-def]
                     x = x ^ t ^ (t << np.uint32(6))
                     t = (x ^ (x >> np.uint32(12))) & np.uint32(0x0000F0F0)
                     word[k] = x ^ t ^ (t << np.uint32(12))
+            # each word now holds a byte of each of four samples: four words become four bytes of one sample
+            groups = (depth + 3) // 4
+            for g in range(groups):
+                w, x, y, z = words[4 * g], words[4 * g + 1], words[4 * g + 2], words[4 * g + 3]
+                for s in range(4):
+                    shift = np.uint32(8 * s)
+                    four = fours[s, g]
+                    for k in range(count):
+                        pair = (w[k] >> shift & low) | (x[k] >> shift & low) << np.uint32(8)
+                        rest = (y[k] >> shift & low) | (z[k] >> shift & low) << np.uint32(8)
+                        four[k] = pair | rest << np.uint32(16)
             for s in range(min(4 * count, samples - 4 * start)):
-                row = out[4 * start + s, first + begin : first + begin + depth]
+                k, mine = s >> 2, fours[s & 3]
+                for g in range(groups):
+                    line[g] = mine[g, k]
+                row = out[place[4 * start + s], first + top : first + top + depth]
                 for q in range(depth):
-                    row[q] = calls[q, s]
+                    row[q] = line_bytes[q]

@@ -48,14 +48,20 @@ class Codec:
         return row_bytes(n_columns) if self.bits == 2 else n_columns
 
     def pack_transposed(
-        self, dosage: NDArray[Any], out: NDArray[np.uint8], first: int, sums: NDArray[np.int64]
+        self,
+        dosage: NDArray[Any],
+        out: NDArray[np.uint8],
+        first: int,
+        place: NDArray[np.int64],
+        sums: NDArray[np.int64],
     ) -> int:
         """Put a variant-major block (v, n) into zeroed rows from column ``first`` on; its sums to ``sums`` (3, v).
 
-        -1, or the first variant of the block that holds what cannot be kept; nothing is then to be used.
+        Sample s goes to row ``place[s]``. -1, or the first variant of the block that holds what cannot be kept;
+        nothing is then to be used.
         """
         pack = pack_transposed if self.bits == 2 else dosage_bytes.store_transposed
-        wrong = int(pack(dosage, out, first))
+        wrong = int(pack(dosage, out, first, place))
         if wrong < 0:
             (call_block_sums if self.bits == 2 else dosage_bytes.byte_block_sums)(dosage, sums)
         return wrong

@@ -241,7 +241,7 @@ def _unpack_columns(packed, columns, table, four_codes, out):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
+def pack_transposed(dosage, out, first, place):  # type: ignore[no-untyped-def]
     """Add the calls of a variant-major block to packed sample-major rows.
 
     Parameters
@@ -252,6 +252,8 @@ def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
         Packed rows; the bits of the columns written here must be 0 before.
     first : int
         Column of the block's first variant within ``out``.
+    place : ndarray of int64, shape (samples,)
+        Row of ``out`` of each sample.
 
     Returns
     -------
@@ -270,5 +272,5 @@ def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
                 copies = dosage[v, s]
                 if copies < -1 or copies > 2:
                     return v
-                out[s, byte] |= np.uint8(CODE_OF_COPIES[copies & 3] << shift)
+                out[place[s], byte] |= np.uint8(CODE_OF_COPIES[copies & 3] << shift)
     return -1

@@ -100,7 +100,7 @@ def byte_sums(packed, n_columns, sums):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def store_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
+def store_transposed(dosage, out, first, place):  # type: ignore[no-untyped-def]
     """Write a variant-major block of dosages as bytes of sample-major rows.
 
     Parameters
@@ -111,6 +111,8 @@ def store_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
         Rows to write to.
     first : int
         Column of the block's first variant within ``out``.
+    place : ndarray of int64, shape (samples,)
+        Row of ``out`` of each sample.
 
     Returns
     -------
@@ -124,11 +126,11 @@ def store_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
             for s in range(start, stop):
                 value = dosage[v, s]
                 if np.isnan(value):
-                    out[s, first + v] = MISSING_BYTE
+                    out[place[s], first + v] = MISSING_BYTE
                 elif value < 0 or value > 2:
                     return v
                 else:
-                    out[s, first + v] = np.uint8(value * STEPS + np.float32(0.5))
+                    out[place[s], first + v] = np.uint8(value * STEPS + np.float32(0.5))
     return -1
 
 

@@ -184,8 +184,6 @@ def open_store(path: str | os.PathLike[str]) -> Store:
     codec = CALLS if described["bits"] == 2 else DOSAGES
     n_samples, n_variants = int(described["n_samples"]), int(described["n_variants"])
     sample_id = np.array(described["sample_id"], dtype=str)
-    place = np.empty(n_samples, dtype=np.int64)
-    place[np.argsort(sample_id, kind="stable")] = np.arange(n_samples)
     name, header = ROWS[codec]
     return Store(
         path=path,
@@ -197,8 +195,15 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         codec=codec,
         sums=np.load(path / SUMS),
         _rows=RowFile(path / name, n_samples, codec.row_bytes(n_variants), len(header)),
-        _place=place,
+        _place=place_of(sample_id),
     )
+
+
+def place_of(sample_id: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Row of the file of each sample (n,): they stand in the order of their ids."""
+    place = np.empty(len(sample_id), dtype=np.int64)
+    place[np.argsort(sample_id, kind="stable")] = np.arange(len(sample_id))
+    return place
 
 
 def is_store(path: Path) -> bool:

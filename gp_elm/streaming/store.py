@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,17 @@ from gp_elm.kernels.codec import CALLS, DOSAGES
 from gp_elm.runtime.atomic import atomic_path
 from gp_elm.runtime.progress import Progress
 from gp_elm.streaming.identity import cohort_identity, source_fingerprint
-from gp_elm.streaming.opened import DESCRIPTION, FORMAT, ROWS, SUMS, VERSION, Store, is_store, open_store
+from gp_elm.streaming.opened import (
+    DESCRIPTION,
+    FORMAT,
+    ROWS,
+    SUMS,
+    VERSION,
+    Store,
+    is_store,
+    open_store,
+    place_of,
+)
 from gp_elm.streaming.plink_names import write_names
 from gp_elm.streaming.writing import write_rows
 
@@ -38,7 +49,7 @@ def write_store(
     *,
     fingerprint: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    memory: int = 128 << 20,
+    memory: int = 256 << 20,
 ) -> Store:
     """Write a cohort to a store, in one pass over the source with bounded memory.
 
@@ -76,7 +87,6 @@ def write_store(
     codec = DOSAGES if dosage.dtype.kind == "f" else CALLS
     name, header = ROWS[codec]
     sample_id = np.array(cohort["sample_id"].values, dtype=str)
-    order = np.argsort(sample_id, kind="stable")
     description = {
         "format": FORMAT,
         "version": VERSION,
@@ -84,17 +94,21 @@ def write_store(
         "n_samples": dosage.sizes["samples"],
         "n_variants": dosage.sizes["variants"],
         "identity": cohort_identity(cohort),
-        "fingerprint": dict(fingerprint or source_fingerprint(cohort)),
         "sample_id": sample_id.tolist(),
     }
     if path.exists() and not is_store(path):
         raise OutputError(f"{path} exists and is not a genotype store; remove it or choose another folder")
-    with atomic_path(path) as folder:
+    # a file is hashed beside the writing, which waits for the disk or reads the same pages
+    with ThreadPoolExecutor(1) as pool, atomic_path(path) as folder:
+        hashed = pool.submit(dict if fingerprint else lambda: source_fingerprint(cohort))
         folder.mkdir()
-        sums = write_rows(cohort, folder / name, codec, header, order, progress=progress, memory=memory)
+        sums = write_rows(
+            cohort, folder / name, codec, header, place_of(sample_id), progress=progress, memory=memory
+        )
         np.save(folder / SUMS, sums)
         if codec is CALLS:
-            write_names(cohort, (folder / name).with_suffix(""), order)
+            write_names(cohort, (folder / name).with_suffix(""), np.argsort(sample_id, kind="stable"))
+        description["fingerprint"] = dict(fingerprint or hashed.result())
         (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
     return open_store(path)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from gp_elm.runtime.progress import Progress
 from gp_elm.streaming.row_file import RowFile
 
 _BLOCK_BYTES = 16 << 20
-_BUFFERS = 1024  # of one write (IOV_MAX)
+_THREADS = 2
 
 
 def write_rows(
@@ -30,7 +32,7 @@ def write_rows(
     target: Path,
     codec: Codec,
     header: bytes,
-    order: NDArray[np.int64],
+    place: NDArray[np.int64],
     *,
     progress: Progress | None,
     memory: int,
@@ -47,8 +49,8 @@ def write_rows(
         How a row is packed.
     header : bytes
         First bytes of the file.
-    order : ndarray of int64, shape (n,)
-        Sample of each row of the file.
+    place : ndarray of int64, shape (n,)
+        Row of the file of each sample.
     progress : Progress, optional
         Counts variants.
     memory : int
@@ -81,20 +83,20 @@ def write_rows(
             handle.truncate(len(header) + samples * width)
         begin = 0
         for first, stop, fill in _pieces(cohort, codec, max(256, memory // max(samples, 1)), per_strip):
-            fill(strip, first - begin, sums[:, first:stop])
+            fill(strip, first - begin, place, sums[:, first:stop])
             if progress is not None:
                 progress.update(stop - first)
             if stop == begin + per_strip or stop == variants:
                 used = codec.row_bytes(stop - begin)
                 start = len(header) + codec.row_bytes(begin)
-                _write_strip(handle.fileno(), strip[:, :used], order, start, width)
+                _write_strip(handle.fileno(), strip[:, :used], start, width)
                 strip[:] = 0
                 begin = stop
     return sums
 
 
-Fill = Callable[[NDArray[np.uint8], int, NDArray[np.int64]], None]
-"""Puts a piece into a strip from a column on, and its sums where they belong."""
+Fill = Callable[[NDArray[np.uint8], int, NDArray[np.int64], NDArray[np.int64]], None]
+"""Puts a piece into a strip, from a column on and each sample at its place, and its sums where they belong."""
 
 
 def _pieces(
@@ -103,7 +105,13 @@ def _pieces(
     """Runs of variants, none across the end of a strip, with what puts each into the strip."""
     blocks = source_blocks(cohort)
     n_variants, n_samples = cohort["call_dosage"].shape
-    if blocks is not None and isinstance(blocks.source, BedSource) and codec is CALLS and n_samples:
+    if (
+        blocks is not None
+        and isinstance(blocks.source, BedSource)
+        and codec is CALLS
+        and n_samples
+        and n_variants
+    ):
         whole = blocks.source.shape[1]
         if n_samples == whole and np.array_equal(blocks.samples, np.arange(whole)):
             yield from _bed_pieces(cohort, blocks, per_strip)
@@ -129,8 +137,10 @@ def _dosage_blocks(dosage: xr.DataArray, codec: Codec, at_most: int) -> Iterator
 
 
 def _dosage_fill(cohort: xr.Dataset, codec: Codec, block: NDArray[Any], first: int) -> Fill:
-    def fill(strip: NDArray[np.uint8], column: int, sums: NDArray[np.int64]) -> None:
-        wrong = codec.pack_transposed(block, strip, column, sums)
+    def fill(
+        strip: NDArray[np.uint8], column: int, place: NDArray[np.int64], sums: NDArray[np.int64]
+    ) -> None:
+        wrong = codec.pack_transposed(block, strip, column, place, sums)
         if wrong >= 0:
             allowed = "0, 1, 2 and -1 (missing)" if codec is CALLS else "0 to 2 and NaN (missing)"
             name = cohort["variant_id"].values[first + wrong]
@@ -145,47 +155,62 @@ def _bed_pieces(cohort: xr.Dataset, blocks: Blocks, per_strip: int) -> Iterator[
     width = (n_samples + 3) // 4
     rows = RowFile(Path(blocks.source.path), blocks.source.shape[0], width, HEADER_BYTES)
     step = max(4, _BLOCK_BYTES // width // 4 * 4)
-    buffer = np.zeros((min(step, (len(blocks.variants) + 3) // 4 * 4), width), dtype=np.uint8)
+    held = min(step, (len(blocks.variants) + 3) // 4 * 4)
+    buffers = [np.zeros((held, width), dtype=np.uint8) for _ in range(2)]
     recoded = np.zeros(len(blocks.variants), dtype=bool)
     if blocks.recoding is not None:
         recoded = blocks.recoding.kind[blocks.variants] != 0
-    start = 0
+    bounds, start = [], 0
     while start < len(blocks.variants):
         stop = min(start + step, len(blocks.variants), start + per_strip - start % per_strip)
-        if recoded[start:stop].any():
-            # copies of a haploid chromosome, or of one sex, are other codes than the file's
-            yield start, stop, _dosage_fill(cohort, CALLS, blocks[start:stop], start)
-        else:
-            count = stop - start
-            buffer[count : (count + 3) // 4 * 4] = 0
-            rows.read(blocks.variants[start:stop], buffer[:count])
-
-            def fill(
-                strip: NDArray[np.uint8], column: int, sums: NDArray[np.int64], count: int = count
-            ) -> None:
-                bed_sums(buffer[:count], n_samples, sums, 0)
-                transpose_bed(buffer[: (count + 3) // 4 * 4], strip, column // 4)
-
-            yield start, stop, fill
+        bounds.append((start, stop))
         start = stop
+    edges = np.linspace(0, width, _THREADS + 1).astype(int)
+
+    def read(k: int) -> NDArray[np.uint8]:
+        start, stop = bounds[k]
+        raw = buffers[k % 2][: (stop - start + 3) // 4 * 4]
+        rows.read(blocks.variants[start:stop], raw[: stop - start])
+        raw[stop - start :] = 0
+        return raw
+
+    with ThreadPoolExecutor(_THREADS + 1) as pool:
+
+        def fill_from(raw: NDArray[np.uint8], count: int) -> Fill:
+            def fill(
+                strip: NDArray[np.uint8], column: int, place: NDArray[np.int64], sums: NDArray[np.int64]
+            ) -> None:
+                parts = [
+                    pool.submit(transpose_bed, raw, strip, column // 4, place, a, b)
+                    for a, b in pairwise(edges)
+                ]
+                bed_sums(raw[:count], n_samples, sums, 0)
+                for part in parts:
+                    part.result()
+
+            return fill
+
+        ahead = pool.submit(read, 0)
+        for k, (start, stop) in enumerate(bounds):
+            raw = ahead.result()
+            if k + 1 < len(bounds):
+                ahead = pool.submit(read, k + 1)
+            if recoded[start:stop].any():
+                # copies of a haploid chromosome, or of one sex, are other codes than the file's
+                yield start, stop, _dosage_fill(cohort, CALLS, blocks[start:stop], start)
+            else:
+                yield start, stop, fill_from(raw, stop - start)
 
 
-def _write_strip(
-    descriptor: int, strip: NDArray[np.uint8], order: NDArray[np.int64], start: int, width: int
-) -> None:
-    """Write rows ``order`` of the strip at every ``width`` bytes from ``start`` on."""
+def _write_strip(descriptor: int, strip: NDArray[np.uint8], start: int, width: int) -> None:
+    """Write the rows of a strip at every ``width`` bytes from ``start`` on."""
     # Written, not mapped: a memory map would count every page of the file that a strip touches as ours.
-    whole = strip.shape[1] == width
-    for first in range(0, len(order), _BUFFERS if whole else 1):
-        rows = order[first : first + _BUFFERS] if whole else order[first : first + 1]
-        buffers = [strip[row].data for row in rows.tolist()]
-        offset, wanted = start + first * width, sum(len(b) for b in buffers)
-        while wanted:
-            done = os.pwritev(descriptor, buffers, offset)
-            wanted, offset = wanted - done, offset + done
-            while wanted and done >= len(buffers[0]):
-                done -= len(buffers.pop(0))
-            buffers[0] = buffers[0][done:]
+    at_once = max(1, _BLOCK_BYTES // width) if strip.shape[1] == width else 1
+    for first in range(0, len(strip), at_once):
+        part = strip[first : first + at_once].reshape(-1).data
+        done = 0
+        while done < len(part):
+            done += os.pwrite(descriptor, part[done:], start + first * width + done)
 
 
 def _check_space(target: Path, needed: int) -> None:
