@@ -92,7 +92,9 @@ class SideBySide:
         schedule = recipe.schedule
         if schedule.batch * size >= SMALL_STEP:
             return False
-        steps = recipe.members * schedule.epochs * len(job.rows) / schedule.batch
+        # early stopping comes after some times its patience
+        epochs = min(schedule.epochs, 4 * schedule.patience) if schedule.patience else schedule.epochs
+        steps = recipe.members * epochs * len(job.rows) / schedule.batch
         return bool(steps * (_STEP + 6 * schedule.batch * size / _RATE) > _START)
 
     def train(self, k: int, job: FoldJob, bar: Progress) -> None:
