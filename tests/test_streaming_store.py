@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,17 @@ def test_plink_reads_the_rows_as_a_sample_major_bed(tmp_path: Path) -> None:
     assert [int(line[4]) for line in fam] == [i % 3 for i in order]
     assert np.array_equal(read_bed(path / "genotypes.bed", 11, 6), dosage[order])
     assert (path / "genotypes.bim").read_text() == (tmp_path / "c.bim").read_text()
+
+
+def test_the_page_of_the_format_reads_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dosage = random_dosage(120, 9, seed=3, missing=0.2)
+    store_of(dosage, tmp_path)
+    page = Path(__file__).parents[1] / "docs" / "reference" / "store.md"
+    snippet = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(snippet, found)
+    assert np.array_equal(found["dosage"], dosage[[int(name[1:]) for name in found["ids"][:100]]])
 
 
 @given(st.integers(1, 12), st.integers(1, 40), st.integers(1, 300))
