@@ -1,6 +1,7 @@
 """Peak memory of the store, of training, of the network's effects and of the scan, as the samples grow; and of a run.
 
-Each step is a process of its own, whose peak resident memory is what the system says (ru_maxrss). The goal is a peak
+Each step is a process of its own, whose peak resident memory is what the system says (ru_maxrss); where it starts
+others, what they hold together, looked at twice a second. The goal is a peak
 that does not grow with the samples, at most 15 % more at ten times as many, and stays below 2 GiB; a whole run on
 20,000 samples x 200,000 variants, thinned to 20,000 for the networks, stays below 3 GiB.
 
@@ -13,10 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 # the process that starts the others imports and makes nothing: a child's peak begins at its parent's
@@ -81,17 +84,45 @@ def command(step: str, prefix: Path, given: argparse.Namespace) -> list[str]:
     return list(map(str, [sys.executable, "-m", "gp_elm", step, *data, *more]))
 
 
+def tree_memory(root: int) -> float:
+    """MB that a process and those below it hold now, shared pages split among them."""
+    parents, total = {}, 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue
+    for pid in parents:
+        above = pid
+        while above != root and above in parents:
+            above = parents[above]
+        if above != root:
+            continue
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+    return total
+
+
+def watch(words: list[str], said: Path) -> None:
+    """Run a step; print its exit code, seconds, peak MB of its largest process, and peak MB of all together."""
+    began, together = time.perf_counter(), 0.0
+    with open(said, "w") as log:
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+        while running.poll() is None:
+            together = max(together, tree_memory(running.pid))
+            time.sleep(0.5)
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(json.dumps([running.returncode, time.perf_counter() - began, max(largest, together)]))
+
+
 def measured(step: str, prefix: Path, given: argparse.Namespace) -> tuple[float, float]:
     """Seconds and peak MB of a step; NaN where it failed."""
-    # a process in between, so that the largest child is that of this step alone
-    code = (
-        "import json, resource, subprocess, sys, time; began = time.perf_counter(); "
-        "done = subprocess.run(json.loads(sys.argv[1]), stdout=subprocess.DEVNULL, stderr=open(sys.argv[2], 'w')); "
-        "print(json.dumps([done.returncode, time.perf_counter() - began, "
-        "resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))"
-    )
     said = Path(f"{prefix}.{step}.log")
-    words = [sys.executable, "-c", code, json.dumps(command(step, prefix, given)), str(said)]
+    # a process in between, so that the largest child is that of this step alone
+    words = own("--watch", json.dumps(command(step, prefix, given)), "--prefix", said)
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | THREADS)
     status, seconds, peak = json.loads(done.stdout)
     if status:
@@ -139,8 +170,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS[:-1])
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--prefix", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--watch", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.step == "make":
+    if given.watch:
+        watch(json.loads(given.watch), given.prefix)
+    elif given.step == "make":
         make(given.prefix, given.samples[0], given.variants, given.traits)
     elif given.step == "store":
         write_store(given.prefix)
