@@ -59,15 +59,15 @@ def tables(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def killed(words: list[str], seconds: float) -> bool:
-    """Start a command and kill it after some time; False where it was done before."""
-    process = start(words)
+def killed(words: list[str], seconds: float) -> tuple[bool, float]:
+    """Start a command and kill it after some time: whether it was still there, and seconds that it had."""
+    began, process = time.perf_counter(), start(words)
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
     process.communicate()
-    return process.returncode == -9
+    return process.returncode == -9, time.perf_counter() - began
 
 
 def state_of(folder: Path) -> str:
@@ -98,9 +98,10 @@ def try_command(name: str, cohort: Path, folder: Path, kills: int, draw: Callabl
     while done < kills:
         out = folder / f"{name}_{done}"
         seconds = took * (EARLIEST + (1 - EARLIEST) * draw())
-        if not killed(command(name, cohort, out), seconds):
+        there, lasted = killed(command(name, cohort, out), seconds)
+        if not there:  # the first run compiled, or shared the machine
             shutil.rmtree(out)
-            took *= 0.95  # the machine is faster now
+            took = lasted
             continue
         state, left = state_of(out), len(list(out.rglob(".*.partial")))
         process = start(command(name, cohort, out))
