@@ -49,7 +49,7 @@ def write_store(
     *,
     fingerprint: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    memory: int = 256 << 20,
+    memory: int = 128 << 20,
 ) -> Store:
     """Write a cohort to a store, in one pass over the source with bounded memory.
 
