@@ -158,6 +158,7 @@ def _ends_with_the_command() -> None:
 
 def main() -> int:
     """Train the fold whose job comes through standard input."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # from the command, even where that ignores it
     path, level, job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_ends_with_the_command, daemon=True).start()
     logger.setLevel(level)

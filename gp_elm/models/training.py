@@ -123,7 +123,9 @@ def _interrupts(*, held_back: bool) -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked.append(number)
 
-    if not held_back or threading.current_thread() is not threading.main_thread():
+    here = threading.current_thread() is threading.main_thread()
+    # a shell lets its background jobs ignore Ctrl-C
+    if not (held_back and here) or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         yield lambda: False
         return
     before = signal.signal(signal.SIGINT, note)
