@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from packed_cohorts import random_dosage
 from reference.decode import centred_slowly, pack_slowly, unpack_slowly
 
-from gp_elm.kernels import decode
+from gp_elm.kernels import call_sums, decode
+from gp_elm.kernels.bed_transpose import transpose_bed
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 40), st.integers(0, 1000))
 
 
 def codes_of(dosage: np.ndarray) -> np.ndarray:
-    return np.where(dosage == -1, decode.MISSING_CODE, dosage).astype(np.uint8)
+    return decode.CODE_OF_COPIES[dosage]
 
 
 @given(SHAPES)
@@ -60,7 +61,6 @@ def test_unpack_raw_gives_dosages_with_missing_as_zero(dtype: type[np.floating])
     assert raw.dtype == dtype
     assert raw.shape == (7, 16)
     assert np.array_equal(raw[:, :13], np.maximum(dosage, 0))
-    assert not raw[:, 13:].any()
 
 
 def test_unpack_refuses_columns_that_are_not_there() -> None:
@@ -73,11 +73,32 @@ def test_unpack_refuses_columns_that_are_not_there() -> None:
         decode.unpack(packed, np.array([1]), np.zeros((2, 4), dtype=np.float32))
 
 
-def test_count_codes() -> None:
-    dosage = random_dosage(50, 11, seed=5, missing=0.2)
-    counts = decode.count_codes(decode.pack(codes_of(dosage)), 11)
-    for code, value in enumerate([0, 1, 2, -1]):
-        assert np.array_equal(counts[:, code], (dosage == value).sum(axis=0))
+@given(SHAPES)
+def test_sums_of_calls_from_rows_blocks_and_bed_bytes(shape: tuple[int, int, int]) -> None:
+    dosage = random_dosage(shape[1], shape[0], seed=shape[2], missing=0.2)
+    called = dosage >= 0
+    expected = np.array([(called * dosage.astype(int) ** k).sum(axis=0) for k in range(3)])
+    packed, blocked, bed = np.zeros((3, 3, shape[0]), dtype=np.int64)
+    call_sums.call_sums(decode.pack(codes_of(dosage)), shape[0], packed)
+    call_sums.call_block_sums(np.ascontiguousarray(dosage.T), blocked)
+    # the last byte of a BED row may hold anything after the last sample
+    raw = decode.pack(codes_of(dosage.T))
+    raw[:, -1] |= np.uint8(0xFF << (2 * ((shape[1] - 1) % 4 + 1)) & 0xFF)
+    call_sums.bed_sums(raw, shape[1], bed, 0)
+    for found in (packed, blocked, bed):
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("samples", "variants"), [(1, 4), (9, 8), (300, 300), (257, 1032)])
+def test_transposed_bed_bytes(samples: int, variants: int) -> None:
+    dosage = random_dosage(samples, variants, seed=samples, missing=0.1)
+    out = np.zeros((samples, variants // 4 + 2), dtype=np.uint8)
+    place, raw = np.random.default_rng(1).permutation(samples), decode.pack(codes_of(dosage.T))
+    half = raw.shape[1] // 2
+    for begin, end in ((half, raw.shape[1]), (0, half)):
+        transpose_bed(raw, out, 1, place, begin, end)
+    assert np.array_equal(out[place, 1:-1], decode.pack(codes_of(dosage)))
+    assert not out[:, [0, -1]].any()
 
 
 @given(SHAPES, st.integers(0, 5))
@@ -85,14 +106,14 @@ def test_pack_transposed_in_two_blocks(shape: tuple[int, int, int], cut: int) ->
     dosage = random_dosage(shape[0], shape[1], seed=shape[2], missing=0.2)
     cut = min(cut, shape[1])
     out = np.zeros((shape[0], decode.row_bytes(shape[1])), dtype=np.uint8)
-    variants = np.ascontiguousarray(dosage.T)
-    assert decode.pack_transposed(variants[:cut], out, 0) == -1
-    assert decode.pack_transposed(variants[cut:], out, cut) == -1
-    assert np.array_equal(out, pack_slowly(dosage))
+    variants, place = np.ascontiguousarray(dosage.T), np.arange(shape[0])[::-1].copy()
+    assert decode.pack_transposed(variants[:cut], out, 0, place) == -1
+    assert decode.pack_transposed(variants[cut:], out, cut, place) == -1
+    assert np.array_equal(out[::-1], pack_slowly(dosage))
 
 
 @pytest.mark.parametrize("wrong", [3, -2])
 def test_pack_transposed_names_the_variant_with_another_value(wrong: int) -> None:
     dosage = np.zeros((6, 3), dtype=np.int8)
     dosage[4, 1] = wrong
-    assert decode.pack_transposed(dosage, np.zeros((3, 2), dtype=np.uint8), 0) == 4
+    assert decode.pack_transposed(dosage, np.zeros((3, 2), dtype=np.uint8), 0, np.arange(3)) == 4

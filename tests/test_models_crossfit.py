@@ -4,16 +4,23 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 from model_cases import dosages, make_store, standardise
+from safetensors import SafetensorError
 
-from gp_elm.errors import InputError, OptionError, OutputError
+from gp_elm.errors import InputError, NetworkError, OptionError, OutputError
 from gp_elm.models import checkpoint
+from gp_elm.models.checkpoint import StateFile
 from gp_elm.models.crossfit import PREDICTORS, cross_fit_networks
 from gp_elm.models.fold import train_network
+from gp_elm.models.fold_job import FoldJob
 from gp_elm.models.heredity import heredity_weights
 from gp_elm.models.options import TrainingOptions
-from gp_elm.models.recipe import HEREDITY
+from gp_elm.models.recipe import HEREDITY, choose_recipe
 from gp_elm.models.samples import FoldSamples
+from gp_elm.models.side_by_side import SideBySide
+from gp_elm.predictors.linear import LinearPredictor
+from gp_elm.runtime.progress import Progress
 
 N, M = 900, 12
 QUICK = TrainingOptions(epochs=20, batch=16, learning_rate=5e-3, hidden=(32,))
@@ -113,12 +120,91 @@ def test_finished_folds_are_taken_again_and_only_for_the_same_question(study, fi
 
 def test_a_run_cut_off_leaves_no_half_written_fold(study, tmp_path, monkeypatch):
     def full(*_, **__):
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OutputError, match="fold_0: cannot write the trained fold .*; free space there"):
+    with pytest.raises(
+        OutputError, match="fold_0.*: the disk is full; nothing was left half-written. Free some space"
+    ):
         cross_fit_networks(**study, options=QUICK, seed=3, directory=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+class CutOff(Exception):
+    """What ends a training just after a state was written."""
+
+
+@pytest.mark.parametrize("minutes", [0.0, 5.0])  # after each step; at the end of each training loop
+def test_a_fold_in_training_goes_on_with_the_same_weights(study, tmp_path, monkeypatch, minutes):
+    monkeypatch.setattr(checkpoint, "_SHARE", 1e9)
+    options = TrainingOptions(weighting="heredity", epochs=2, members=2, checkpoint_minutes=minutes)
+    whole = cross_fit_networks(**study, options=options, seed=3)
+    save, saved = StateFile.save, []
+
+    def save_and_stop(self, arrays, values):
+        save(self, arrays, values)
+        saved.append(self.path.name)
+        if len(saved) in stops:
+            raise CutOff
+
+    monkeypatch.setattr(StateFile, "save", save_and_stop)
+    stops = (7, 50, 51, 90) if minutes == 0 else (1, 3, 4, 7)
+    for _ in stops:
+        with pytest.raises(CutOff):
+            cross_fit_networks(**study, options=options, seed=3, directory=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir())[-1].endswith(".unfinished")
+    stops = ()
+    again = cross_fit_networks(**study, options=options, seed=3, directory=tmp_path)
+    for name in PREDICTORS:
+        assert np.array_equal(again.out_of_fold[name], whole.out_of_fold[name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold_0", "fold_1", "fold_2"]
+
+
+def test_folds_side_by_side_are_those_one_after_another(study, fitted, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="gp_elm")
+    both = dataclasses.replace(QUICK, parallel_folds=2)
+    found = cross_fit_networks(**study, options=both, seed=3, directory=tmp_path)
+    for name in PREDICTORS:
+        assert np.array_equal(found.out_of_fold[name], fitted.out_of_fold[name])
+    for one, other in zip(found.history, fitted.history, strict=True):
+        assert one["loops"] == other["loops"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fold_0", "fold_1", "fold_2"]
+
+
+def test_what_a_folds_process_says(study, caplog):
+    caplog.set_level(logging.INFO, logger="gp_elm")
+    bar = Progress("Training", total=3, enabled=False)
+    with SideBySide(study["store"], 0, 3, torch.device("cpu")) as side:
+        side._heard(["done", 0.25, 0.5], bar)
+        side._heard(["log", logging.WARNING, "out of memory"], bar)
+        assert (bar.done, bar.fields, caplog.messages) == (0.25, {"loss": 0.5}, ["out of memory"])
+        with pytest.raises(NetworkError, match="the loss is not finite"):
+            side._heard(["NetworkError", "the loss is not finite"], bar)
+
+
+@pytest.mark.parametrize(
+    ("options", "where", "expected"),
+    [
+        ({}, "here", False),  # a second's work
+        ({"epochs": 5000}, "here", True),
+        ({"epochs": 5000}, None, False),  # nowhere to leave the fold
+        ({"epochs": 5000, "hidden": (100_000,), "batch": 256}, "here", False),  # takes all cores by itself
+        ({"epochs": 5000, "parallel_folds": 1}, "here", False),
+        ({"parallel_folds": 2}, "here", True),
+    ],
+)
+def test_where_folds_are_trained_side_by_side(study, monkeypatch, tmp_path, options, where, expected):
+    monkeypatch.setattr("gp_elm.models.side_by_side.os.sched_getaffinity", lambda _: {0, 1})
+    options = dataclasses.replace(QUICK, **options)
+    rows = study["rows"]
+    ones = np.ones(M)
+    job = FoldJob(
+        rows, study["traits"], None, study["groups"], ones, ones, choose_recipe(options, n_samples=900, n_variants=M),
+        options, 1, where and tmp_path, "key",
+    )  # fmt: skip
+    lasso = LinearPredictor(np.ones((2, M)), np.zeros(2), ones)
+    with SideBySide(study["store"], options.parallel_folds, 3, torch.device("cpu")) as side:
+        assert side.pays(job, (lasso, lasso)) == expected
 
 
 def test_progress_shows_loss_and_rate(study, monkeypatch):

@@ -3,7 +3,10 @@ import pytest
 import torch
 from model_cases import dosages, make_store
 
-from gp_elm.models.feed import Feed
+from gp_elm.kernels.codec import CALLS, DOSAGES
+from gp_elm.kernels.decode import decode_table
+from gp_elm.models.feed import DeviceDecoder, Feed
+from gp_elm.streaming import loader
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +70,33 @@ def test_blocks_keep_the_order(store):
     blocks = list(kept.blocks(index, 32))
     assert [len(z) for _, z in blocks] == [32, 32, 6]
     np.testing.assert_allclose(np.concatenate([z for _, z in blocks]), expected[::-1], rtol=1e-6)
+
+
+def test_windows_shares_and_resumption_are_those_of_the_kept_inputs(store, monkeypatch):
+    # rows of 8 bytes: blocks of 2 samples, windows of 20
+    monkeypatch.setattr(loader, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(loader, "WINDOW_BYTES", 160)
+    kept, streamed, expected = feeds(*store, np.arange(70), np.arange(30))
+    learn = np.arange(0, 70, 2)
+    shared = {"batch_size": 6, "seed": 1, "epoch": 2}
+    whole = list(kept.epoch(learn, **shared))
+    assert len(whole) == 6
+    for feed in (kept, streamed):
+        parts = [list(feed.epoch(learn, first=2, share=(k, 3), **shared)) for k in range(3)]
+        for (index, z), *thirds in zip(whole[2:], *parts, strict=True):
+            assert all(np.array_equal(index, own) for own, _ in thirds)
+            assert torch.equal(z, torch.cat([own for _, own in thirds]))
+            np.testing.assert_allclose(z, expected[index], rtol=1e-6)
+
+
+@pytest.mark.parametrize("codec", [CALLS, DOSAGES])
+@pytest.mark.parametrize("columns", [None, np.array([12, 0, 7, 7])])
+def test_the_gather_of_other_devices_agrees_with_the_table(codec, columns):
+    rng = np.random.default_rng(3)
+    packed = rng.integers(0, 256, (9, codec.row_bytes(13)), dtype=np.uint8)
+    # the padding of a row is of no column
+    packed[:, -1] &= 0b11 if codec is CALLS else 255
+    center, scale = rng.normal(size=(2, 13 if columns is None else 4))
+    decoder = DeviceDecoder(codec, columns, center, scale, torch.device("cpu"))
+    table = codec.unpack(packed, columns, decode_table(center, scale))
+    np.testing.assert_allclose(decoder(torch.from_numpy(packed)), table, atol=2e-6)

@@ -12,10 +12,12 @@ from reference.reml import reml as reml_by_optimiser
 
 from gp_elm.errors import InputError
 from gp_elm.predictors.variance_components import (
+    KERNEL_BYTES,
     component_rows,
     fit_components,
     genetic_kernels,
     haseman_elston,
+    kernel_samples,
 )
 
 N = 300
@@ -153,7 +155,7 @@ def test_the_method_follows_the_number_of_samples(kernels: dict[str, np.ndarray]
 
 def test_whole_groups_are_drawn_where_samples_are_many() -> None:
     groups = np.arange(100) // 4
-    assert component_rows(groups, seed=1).tolist() == list(range(100))
+    assert component_rows(groups, seed=1, limit=100).tolist() == list(range(100))
     rows = component_rows(groups, seed=1, limit=50)
     assert rows.size == 48 and np.bincount(groups[rows]).max() == 4
     assert (np.bincount(groups[rows])[np.unique(groups[rows])] == 4).all()
@@ -162,3 +164,30 @@ def test_whole_groups_are_drawn_where_samples_are_many() -> None:
 def test_kernels_of_other_samples_are_refused(kernels: dict[str, np.ndarray]) -> None:
     with pytest.raises(InputError, match=r"additive kernel is \(300, 300\) beside 20 samples"):
         fit_components(kernels, np.zeros((20, 1)))
+
+
+def test_kernels_fit_into_their_bytes() -> None:
+    for count in (2, 3):  # additive, additive by additive, and in diploids dominance
+        n = kernel_samples(count, complete=True)
+        assert 8 * (count + 1) * n**2 <= KERNEL_BYTES < 8 * (count + 1) * (n + 1) ** 2
+        assert kernel_samples(count, complete=False) == kernel_samples(2 * count, complete=True)
+
+
+def test_kernels_are_overwritten_only_where_that_changes_nothing() -> None:
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(60, 90))
+    kernels = {"additive": x @ x.T / 90}
+    y, covariates = rng.normal(size=(60, 2)), rng.normal(size=(60, 1))
+    wanted = haseman_elston(kernels, y, covariates=covariates)
+    mine = {"additive": kernels["additive"].copy()}
+    for _ in range(2):
+        found = haseman_elston(mine, y, covariates=covariates, overwrite=True)
+        np.testing.assert_allclose(found.estimates, wanted.estimates, rtol=1e-10)
+    assert not np.allclose(mine["additive"], kernels["additive"])
+    # with a trait that some samples lack, the next pattern needs them whole
+    y[:5, 1] = np.nan
+    wanted = haseman_elston(kernels, y, covariates=covariates)
+    mine = {"additive": kernels["additive"].copy()}
+    found = haseman_elston(mine, y, covariates=covariates, overwrite=True)
+    np.testing.assert_array_equal(found.estimates, wanted.estimates)
+    np.testing.assert_array_equal(mine["additive"], kernels["additive"])

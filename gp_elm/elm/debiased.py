@@ -18,7 +18,8 @@ from gp_elm.genotypes.ld import ReadBlock
 ReadDosage = Callable[[int, int], NDArray[np.int8]]
 """(start, stop) -> raw dosages (samples, stop - start), -1 missing."""
 Population = QuadraticPopulation | SampledPopulation
-CHUNK = 512
+CHUNK, CHUNK_BYTES = 512, 64 << 20
+"""Variants regressed together, and the bytes of their dosages as float64 at the most."""
 _KEPT_BLOCKS = 8
 
 
@@ -57,6 +58,11 @@ class Effects:
             self.population_check,
             self.structured | at,
         )
+
+
+def chunk_of(n_samples: int) -> int:
+    """Variants regressed together in so many samples."""
+    return int(np.clip(CHUNK_BYTES // (8 * max(n_samples, 1)), 16, CHUNK))
 
 
 def centred_reader(read: ReadDosage, center: Floats) -> ReadBlock:
@@ -176,8 +182,9 @@ def marginal_effects(
         sampled = population.marginal(weights * study.fold_shares(), centred_reader(read, study.center))
     else:
         parts = BlockParts(population)
-    for start in range(0, m, CHUNK):
-        stop = min(start + CHUNK, m)
+    step = chunk_of(study.rows.size)
+    for start in range(0, m, step):
+        stop = min(start + step, m)
         raw = read(start, stop)
         z2 = np.full((stop - start, n_traits), np.nan)
         labels = study.blocks[start:stop]

@@ -23,6 +23,7 @@ from gp_elm.elm.study import Floats
 from gp_elm.errors import InputError
 from gp_elm.genotypes.sex_linkage import X_ONE, sex_linkage
 from gp_elm.io.accepts import accepts_anndata
+from gp_elm.io.blocks import select
 from gp_elm.io.components import population_limit
 from gp_elm.results import Result
 
@@ -227,7 +228,7 @@ class Analysis:
 
 @accepts_anndata()
 def elm_effects(networks: Networks, cohort: xr.Dataset | None = None) -> ElmEffects:
-    """Debiased effects of every variant of a cohort, from networks cross-fitted on it.
+    """Debiased effects of every variant that networks see, of the cohort on which they were cross-fitted.
 
     Parameters
     ----------
@@ -247,6 +248,8 @@ def elm_effects(networks: Networks, cohort: xr.Dataset | None = None) -> ElmEffe
         Where the cohort is another one.
     """
     if cohort is not None:
+        if cohort.sizes["variants"] == networks.seen.of:
+            cohort = select(cohort, variants=networks.seen.kept)
         for name in ("variant_id", "sample_id"):
             if not np.array_equal(cohort[name].values, networks.cohort[name].values):
                 raise InputError(

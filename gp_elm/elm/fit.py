@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,20 +12,20 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from gp_elm.elm.debiased import centred_reader
-from gp_elm.elm.reading import DosageReader, covariates_of
+from gp_elm.elm.blocks import cohort_blocks
+from gp_elm.elm.reading import BothOrders, DosageReader, covariates_of
+from gp_elm.elm.seen import MAX_VARIANTS, SeenVariants, seen_variants
 from gp_elm.elm.study import Floats, Study
-from gp_elm.genotypes.ld import ld_blocks
+from gp_elm.genotypes.sample_filters import IdList
 from gp_elm.genotypes.splits import Split, check_split, split_cohort
 from gp_elm.io.accepts import accepts_anndata
+from gp_elm.io.blocks import select
 from gp_elm.models.crossfit import CrossFit, cross_fit_networks
 from gp_elm.models.options import TrainingOptions
 from gp_elm.models.yardsticks import Yardsticks, cross_fit_yardsticks
 from gp_elm.predictors.stacking import stack_weights
 from gp_elm.schema import check_cohort
 from gp_elm.streaming.store import Store, ensure_store
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Networks:
     Attributes
     ----------
     cohort : xarray.Dataset
-        The cohort they were trained on.
+        The cohort they were trained on, with the variants that they see.
     split : Split
         Held-out samples and folds.
     store : Store
@@ -51,6 +50,8 @@ class Networks:
         r^2 that joins two variants to a block.
     directory : Path
         Where the store and the finished folds are kept.
+    seen : SeenVariants
+        Which variants these are of the cohort that was given.
     progress : bool or None
         Whether to draw progress; None draws it on a terminal.
     """
@@ -63,6 +64,7 @@ class Networks:
     blocks: NDArray[np.int64]
     ld_threshold: float
     directory: Path
+    seen: SeenVariants
     progress: bool | None = None
     _folder: object = field(default=None, repr=False)
 
@@ -91,7 +93,7 @@ class Networks:
         """The discovery samples as the estimators see them."""
         _, mean, _ = self.store.moments(self.discovery)
         return Study(
-            store=self.store,
+            store=BothOrders(self.store, self.cohort),
             rows=self.discovery,
             center=mean,
             ploidy=self.cohort["variant_ploidy"].values.astype(np.int64),
@@ -164,22 +166,6 @@ class Networks:
         return self.split.to_frame(self.cohort)
 
 
-def cohort_blocks(
-    cohort: xr.Dataset, samples: NDArray[np.int64], center: Floats, *, seed: int
-) -> tuple[NDArray[np.int64], float]:
-    """LD blocks of a cohort's variants over some samples; see :func:`gp_elm.genotypes.ld.ld_blocks`."""
-    read = centred_reader(DosageReader(cohort, samples), center)
-    labels, threshold = ld_blocks(
-        read, cohort["variant_contig"].values, cohort["variant_position"].values, samples.size, seed=seed
-    )
-    sizes = np.bincount(labels)
-    logger.info(
-        "LD blocks: %d, the largest of %d variants (variants are joined where r2 > %.3g)",
-        sizes.size, sizes.max(), threshold,
-    )  # fmt: skip
-    return labels, threshold
-
-
 def draw_split(cohort: xr.Dataset, *, n_folds: int, heldout_fraction: float, seed: int) -> Split:
     """Split a cohort by its groups, or by sample where it has none; see ``genotypes.splits.split_cohort``."""
     return split_cohort(
@@ -208,6 +194,8 @@ def cross_fit(
     split: Split | None = None,
     directory: str | Path | None = None,
     fingerprint: dict[str, object] | None = None,
+    max_variants: int = MAX_VARIANTS,
+    variants_from: IdList | None = None,
     progress: bool | None = None,
 ) -> Networks:
     """Train networks on a cohort so that each sample is predicted by networks that never saw it or its group.
@@ -230,6 +218,9 @@ def cross_fit(
         Where the packed store and the finished folds are kept, and found again; a temporary folder where None.
     fingerprint : dict, optional
         Identity of the source, kept in the store.
+    max_variants, variants_from
+        As for :func:`gp_elm.elm.seen.seen_variants`: networks see at most so many variants, thinned by LD, or those
+        of a list.
     progress : bool
         Whether to draw progress; None draws it on a terminal.
 
@@ -241,7 +232,7 @@ def cross_fit(
     Raises
     ------
     OptionError
-        Where a trait is missing in all samples of one side of the split.
+        Where a trait is missing in all samples of one side of the split, or no listed variant is in the cohort.
     """
     check_cohort(cohort, phenotypes=True)
     if split is None:
@@ -249,8 +240,13 @@ def cross_fit(
     check_traits(cohort, split)
     holder = None if directory is not None else tempfile.TemporaryDirectory(prefix="gp_elm_")
     folder = Path(directory if holder is None else holder.name)  # type: ignore[arg-type]
-    store = ensure_store(cohort, folder / "store", fingerprint=fingerprint or {})
     discovery = np.flatnonzero(~split.heldout)
+    seen = seen_variants(
+        cohort, discovery, max_variants=max_variants, variants_from=variants_from, directory=folder,
+        fingerprint=fingerprint,
+    )  # fmt: skip
+    cohort = select(cohort, variants=seen.kept)
+    store = ensure_store(cohort, folder / "store", fingerprint=fingerprint or {})
     _, center, _ = store.moments(discovery)
     blocks, threshold = cohort_blocks(cohort, discovery, center, seed=seed)
     # Batches are drawn by place: in the order of the ids, the order of the file changes nothing.
@@ -275,7 +271,7 @@ def cross_fit(
         residual=fitted.residual[back],
         folds=fitted.folds[back],
     )
-    return Networks(cohort, split, store, fitted, seed, blocks, threshold, folder, progress, holder)
+    return Networks(cohort, split, store, fitted, seed, blocks, threshold, folder, seen, progress, holder)
 
 
 def _by_id(cohort: xr.Dataset, samples: NDArray[np.int64]) -> NDArray[np.int64]:

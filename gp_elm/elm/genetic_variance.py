@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from gp_elm.elm.fit import Networks
-from gp_elm.elm.reading import covariates_of
 from gp_elm.predictors.variance_components import (
+    REML_SAMPLES,
     VarianceComponents,
     component_rows,
     fit_components,
     genetic_kernels,
     haseman_elston,
+    kernel_samples,
 )
 
 LEAST_SAMPLES = 50
@@ -34,15 +37,24 @@ def genetic_components(networks: Networks) -> pd.DataFrame:
     """
     names = ["trait", "component", "estimate", "standard_error", "ci_lower", "ci_upper", "method"]
     groups = networks.split.groups[networks.discovery]
-    taken = component_rows(groups, seed=networks.seed)
+    dominance = bool((networks.study.ploidy > 1).any())
+    covariates = networks.study.covariates
+    complete = bool(np.isfinite(networks.study.traits).all()) and (
+        covariates is None or bool(np.isfinite(covariates).all())
+    )
+    limit = kernel_samples(3 if dominance else 2, complete=complete)
+    taken = component_rows(groups, seed=networks.seed, limit=limit)
     if taken.size < LEAST_SAMPLES:
         return pd.DataFrame(columns=names)
     samples = networks.discovery[taken]
-    kernels = genetic_kernels(networks.store, samples, dominance=bool((networks.study.ploidy > 1).any()))
+    kernels = genetic_kernels(networks.store, samples, dominance=dominance)
     traits = networks.study.traits[taken]
-    covariates = covariates_of(networks.cohort, samples)
-    moments = haseman_elston(kernels, traits, covariates=covariates, seed=networks.seed)
-    likelihood = fit_components(kernels, traits, covariates=covariates, seed=networks.seed)
+    covariates = None if covariates is None else covariates[taken]
+    # What is projected out once is projected out for good: the second fit finds the kernels as the first left them.
+    options: dict[str, Any] = {"covariates": covariates, "seed": networks.seed, "overwrite": True}
+    moments = haseman_elston(kernels, traits, **options)
+    # Too many for a likelihood: both are the regression then, which takes minutes.
+    likelihood = moments if taken.size > REML_SAMPLES else fit_components(kernels, traits, **options)
     rows: list[dict[str, object]] = []
     for t, trait in enumerate(networks.traits):
         for found, suffix in ((likelihood, ""), (moments, "_haseman_elston")):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from gp_elm.association.neighbourhoods import Neighbourhoods
 from gp_elm.association.sweep_summary import ColumnSweep
-from gp_elm.elm.ablation import ablation_frame, variance_ratios
+from gp_elm.elm.ablation import ablation_frame
 from gp_elm.elm.additive import NonAdditive, take_out_additive
+from gp_elm.elm.blocks import ld_reader
 from gp_elm.elm.debiased import Population
 from gp_elm.elm.effects import Analysis
 from gp_elm.elm.pair_candidates import Candidates, choose_candidates, partner_rows
@@ -196,7 +197,8 @@ class PairAnalysis:
     @cached_property
     def neighbourhoods(self) -> Neighbourhoods:
         """Variants in LD with each locus."""
-        return Neighbourhoods(self.networks.read.columns, self.study.blocks, self.networks.ld_threshold)
+        read, _ = ld_reader(self.networks.cohort, self.networks.discovery)
+        return Neighbourhoods(read.columns, self.study.blocks, self.networks.ld_threshold)
 
     @cached_property
     def sidelights(self) -> Sidelights:
@@ -290,10 +292,6 @@ class PairAnalysis:
     def ablation(self) -> pd.DataFrame:
         """Rows of the listed pairs with each yardstick in the network's place, ``predictor`` says which."""
         return self._ablation
-
-    def variance_ratios(self) -> dict[str, Floats]:
-        """Mean squared errors of the listed pairs, the network's over a predictor's: (T,) by predictor."""
-        return variance_ratios(self.frame(), self.ablation(), self.networks.traits)
 
     def partners(self) -> pd.DataFrame:
         """The strongest pair of each variant and trait; see :func:`gp_elm.elm.pair_candidates.partner_rows`."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gp_elm.elm.epistasis import Factors, PopulationEpistasis
 from gp_elm.elm.study import Floats, Study
+from gp_elm.streaming.products import row_blocks
 
 Ints = NDArray[np.int64]
 ROWS = 4096
@@ -211,11 +212,15 @@ class QuadraticPopulation:
                 if at.size == 0:
                     continue
                 mine = variants[block]
-                x = study.store.block(study.rows, columns=mine, center=study.center[mine]).astype(np.float64)
-                # Missing calls are 0 on both sides, so that sums run over the called rows of variant i alone.
                 here = np.searchsorted(mine, self.columns[at])
-                spread = (x * x).sum(0)
-                loading = (x[:, here].T @ x) / np.where(spread > 0, spread, np.inf)
+                spread, products = np.zeros(mine.size), np.zeros((at.size, mine.size))
+                # Missing calls are 0 on both sides, so that sums run over the called rows of variant i alone.
+                for start, stop in row_blocks(study.rows.size, 16 * mine.size):
+                    rows = study.rows[start:stop]
+                    x = study.store.block(rows, columns=mine, center=study.center[mine]).astype(np.float64)
+                    spread += np.einsum("ij,ij->j", x, x)
+                    products += x[:, here].T @ x
+                loading = products / np.where(spread > 0, spread, np.inf)
                 out[block] = (at, loading.astype(np.float32))
             self._loadings = out
             self._local = np.empty(study.blocks.size, np.int64)

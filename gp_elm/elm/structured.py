@@ -21,12 +21,12 @@ from gp_elm.association.linear import centred_dosage
 from gp_elm.association.mixed import LeaveOutKernels, left_out_together
 from gp_elm.association.mixed_model import MixedModel
 from gp_elm.elm.debiased import (
-    CHUNK,
     BlockParts,
     Effects,
     Population,
     ReadDosage,
     centred_reader,
+    chunk_of,
     dominance_indicator,
 )
 from gp_elm.elm.quadratic import QuadraticPopulation
@@ -177,11 +177,12 @@ class Structure:
         sampled = None
         if isinstance(population, SampledPopulation):
             sampled = population.marginal(weights * study.fold_shares(), centred_reader(read, study.center))
+        step = chunk_of(study.rows.size)
         for label in np.unique(self._kernels.labels):
             model = self._without(int(label))
             mine = self._kernels.labels == label
-            for start in range(0, m, CHUNK):
-                stop = min(start + CHUNK, m)
+            for start in range(0, m, step):
+                stop = min(start + step, m)
                 if not mine[start:stop].any():
                     continue
                 raw = read(start, stop)

@@ -15,6 +15,8 @@ ReadBlock = Callable[[int, int], NDArray[np.float32]]
 
 FLOOR = 0.02
 """r^2 below which LD is never taken as such."""
+TILE_BYTES = 64 << 20
+"""Bytes of a tile of centred dosages; a product holds two, and as much again while they are made."""
 MOST_STRUCTURE = 0.1
 """r^2 between chromosomes above which it is no longer put down to structure alone: blocks then grow instead."""
 
@@ -97,7 +99,7 @@ def ld_blocks(
     *,
     seed: int,
     width: int = 4096,
-    tile: int = 1024,
+    tile: int | None = None,
 ) -> tuple[NDArray[np.int64], float]:
     """Cut the genome into blocks with no LD between them.
 
@@ -116,8 +118,8 @@ def ld_blocks(
         Seed of the between-chromosome sample.
     width : int
         Pairs further apart than this many variants of one chromosome are not looked at.
-    tile : int
-        Variants a product.
+    tile : int, optional
+        Variants a product; 1,024, fewer where samples are many.
 
     Returns
     -------
@@ -127,6 +129,8 @@ def ld_blocks(
         The r^2 threshold used.
     """
     m = contig.size
+    if tile is None:
+        tile = int(np.clip(TILE_BYTES // (4 * max(n_samples, 1)), 64, 1024))
     edges = np.flatnonzero(np.diff(contig)) + 1
     spans = list(zip(np.r_[0, edges].tolist(), np.r_[edges, m].tolist(), strict=True))
     n_pairs = sum((b - a) * min(b - a, width) // 2 for a, b in spans)

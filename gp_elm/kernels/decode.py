@@ -1,7 +1,7 @@
 """Two-bit genotype codes: packing, unpacking through a table, and counting.
 
-A byte holds the codes of four neighbouring columns, low bits first. Codes 0, 1 and 2 are copies of the effect
-allele, 3 is a missing call (this is not the code of a BED file).
+A byte holds the codes of four neighbouring columns, low bits first, in the code of a BED file: 0 is two copies of the
+effect allele, 1 a missing call, 2 one copy, 3 none (https://www.cog-genomics.org/plink/1.9/formats#bed).
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-MISSING_CODE = 3
+from gp_elm.kernels.bed import CODES
+
+MISSING_CODE = 1
 """Two-bit code of a missing call."""
+
+CODE_OF_COPIES = np.array([3, 2, 0, MISSING_CODE], dtype=np.uint8)
+"""Code of 0, 1, 2 copies and of a missing call: the order of the columns of a decoding table."""
 
 CALLS_PER_BYTE = 4
 """Calls held by one byte."""
@@ -46,7 +51,7 @@ def pack(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def decode_table(
     center: NDArray[np.floating], scale: NDArray[np.floating] | None = None
 ) -> NDArray[np.float32]:
-    """Table that turns a code into a centred and scaled dosage, and a missing call into 0.
+    """Table that turns a call into a centred and scaled dosage, and a missing call into 0.
 
     Parameters
     ----------
@@ -58,14 +63,15 @@ def decode_table(
     Returns
     -------
     ndarray of float32, shape (p, 4)
-        Value of each code in each column, for :func:`unpack`.
+        Value of 0, 1 and 2 copies and of a missing call in each column, for :func:`unpack`.
     """
-    table = np.zeros((len(center), 4), dtype=np.float32)
-    values = np.arange(3)[None, :] - np.asarray(center, dtype=np.float64)[:, None]
+    values = np.arange(3)[:, None] - np.asarray(center, dtype=np.float64)
     if scale is not None:
-        values *= np.asarray(scale, dtype=np.float64)[:, None]
-    table[:, :3] = values
-    return table
+        values *= np.asarray(scale, dtype=np.float64)
+    # a row for each call in memory, as the decoder reads it
+    table = np.zeros((4, len(center)), dtype=np.float32)
+    table[:3] = values
+    return table.T
 
 
 def unpack(
@@ -75,7 +81,7 @@ def unpack(
     *,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Decode packed rows: ``out[r, j] = table[j, code of column j (or columns[j]) in row r]``.
+    """Decode packed rows: ``out[r, j] = table[j, copies in column j (or columns[j]) of row r]``, 3 where missing.
 
     Parameters
     ----------
@@ -84,7 +90,7 @@ def unpack(
     columns : ndarray of int64, shape (p,), optional
         Columns to decode, in any order; all columns when None.
     table : ndarray of float32, shape (p, 4)
-        Value of each code, a row for each decoded column.
+        Value of 0, 1 and 2 copies and of a missing call, a row for each decoded column.
     out : ndarray of float32, shape (rows, p), optional
         C-ordered array to write to.
 
@@ -98,26 +104,29 @@ def unpack(
     IndexError
         Where a column, or the table, reaches beyond the packed rows.
     """
-    n_columns = len(table)
-    reach = int(columns.max(initial=-1)) + 1 if columns is not None else n_columns
-    if reach > packed.shape[1] * CALLS_PER_BYTE or (columns is not None and columns.min(initial=0) < 0):
-        raise IndexError(f"columns up to {reach} asked of rows that hold {packed.shape[1] * CALLS_PER_BYTE}")
-    if columns is not None and len(columns) != n_columns:
-        raise IndexError(f"{len(columns)} columns with a table of {n_columns} rows")
+    check_columns(columns, table, packed.shape[1] * CALLS_PER_BYTE)
     if out is None:
-        out = np.empty((len(packed), n_columns), dtype=np.float32)
-    by_code = np.ascontiguousarray(table.T, dtype=np.float32)
+        out = np.empty((len(packed), len(table)), dtype=np.float32)
+    values, bits = np.ascontiguousarray(table.T, dtype=np.float32).view(np.int32), out.view(np.int32)
     if columns is None:
-        _unpack_all(packed, by_code, out)
+        _unpack_all(packed, values, _FOUR_CODES, bits)
     else:
-        _unpack_columns(packed, np.ascontiguousarray(columns, dtype=np.int64), by_code, out)
+        _unpack_columns(packed, np.ascontiguousarray(columns, dtype=np.int64), values, _FOUR_CODES, bits)
     return out
+
+
+def check_columns(columns: NDArray[np.int64] | None, table: NDArray[np.float32], held: int) -> None:
+    """Refuse columns beyond the ``held`` ones of the rows (IndexError), and a table that is not theirs."""
+    reach = int(columns.max(initial=-1)) + 1 if columns is not None else len(table)
+    if reach > held or (columns is not None and columns.min(initial=0) < 0):
+        raise IndexError(f"columns up to {reach} asked of rows that hold {held}")
+    if columns is not None and len(columns) != len(table):
+        raise IndexError(f"{len(columns)} columns with a table of {len(table)} rows")
 
 
 def byte_table(dtype: type[np.floating] = np.float32) -> NDArray[np.floating]:
     """Dosages of the four calls of each byte, missing calls 0: shape (256, 4), for :func:`unpack_raw`."""
-    codes = (np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3
-    return np.where(codes == MISSING_CODE, 0, codes).astype(dtype)
+    return np.maximum(CODES[(np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3], 0).astype(dtype)
 
 
 def unpack_raw(packed: NDArray[np.uint8], *, dtype: type[np.floating] = np.float32) -> NDArray[np.floating]:
@@ -133,7 +142,7 @@ def unpack_raw(packed: NDArray[np.uint8], *, dtype: type[np.floating] = np.float
     Returns
     -------
     ndarray, shape (rows, 4 * row_bytes)
-        Dosages, padding included (0).
+        Dosages; those of the padding mean nothing.
     """
     # Four floats are moved as one item: float32 as a complex number of 16 bytes, float64 as two of them.
     table = byte_table(dtype).view(np.complex128)
@@ -164,77 +173,75 @@ def _move_two(packed, table, out):  # type: ignore[no-untyped-def]
 # Columns are taken in tiles so that the tile's part of the table (16 bytes a column) stays in the first-level cache
 # while all rows pass.
 _TILE = 1024
+_ONE = np.int32(1)
+
+
+# Four codes of 32 bits for each byte, moved as one item of 16 bytes.
+_FOUR_CODES = (
+    ((np.arange(256)[:, None] >> np.array([0, 2, 4, 6])) & 3).astype(np.int32).view(np.complex128).ravel()
+)
 
 
 @njit(cache=True, nogil=True)
-def _unpack_all(packed, table, out):  # type: ignore[no-untyped-def]
+def _unpack_all(packed, table, four_codes, out):  # type: ignore[no-untyped-def]
     rows, columns = out.shape
-    codes = np.empty(_TILE, dtype=np.int32)
+    quads = np.empty(_TILE // 4, dtype=np.complex128)
+    codes = quads.view(np.int32)
     for start in range(0, columns, _TILE):
         stop = min(start + _TILE, columns)
-        count = stop - start
-        zero, one, two, missing = (
-            table[0, start:stop],
-            table[1, start:stop],
-            table[2, start:stop],
-            table[3, start:stop],
-        )
+        zero, one = table[0, start:stop], table[1, start:stop]
+        two, missing = table[2, start:stop], table[3, start:stop]
         for r in range(rows):
-            # Codes first, then selects without branches: both loops become vector instructions.
-            for b in range((count + 3) // 4):
-                byte = np.int32(packed[r, start // 4 + b])
-                codes[4 * b] = byte & 3
-                codes[4 * b + 1] = (byte >> 2) & 3
-                codes[4 * b + 2] = (byte >> 4) & 3
-                codes[4 * b + 3] = byte >> 6
-            row = out[r, start:stop]
-            for j in range(count):
-                code = codes[j]
-                value = zero[j]
-                value = one[j] if code == 1 else value
-                value = two[j] if code == 2 else value
-                value = missing[j] if code == MISSING_CODE else value
-                row[j] = value
+            source = packed[r, start // 4 : (stop + 3) // 4]
+            for b in range(len(source)):
+                quads[b] = four_codes[source[b]]
+            _select(codes, zero, one, two, missing, out[r, start:stop])
 
 
 @njit(cache=True, nogil=True)
-def _unpack_columns(packed, columns, table, out):  # type: ignore[no-untyped-def]
+def _select(codes, zero, one, two, missing, out):  # type: ignore[no-untyped-def]
+    """Value of each code, 0 two copies, 1 missing, 2 one copy, 3 none; int32 views of float32."""
+    # A choice by the two bits of the code, on the bits of the values: all lanes of a vector have 32 bits, twice as fast
+    # as comparisons, whose constants have 64.
+    for j in range(len(out)):
+        low, high = -(codes[j] & _ONE), -(codes[j] >> _ONE)
+        even = two[j] ^ ((two[j] ^ missing[j]) & low)
+        odd = one[j] ^ ((one[j] ^ zero[j]) & low)
+        out[j] = even ^ ((even ^ odd) & high)
+
+
+@njit(cache=True, nogil=True)
+def _unpack_columns(packed, columns, table, four_codes, out):  # type: ignore[no-untyped-def]
     rows, count = out.shape
+    quads = np.empty(_TILE, dtype=np.complex128)
+    held, codes = quads.view(np.int32), np.empty(_TILE, dtype=np.int32)
     for start in range(0, count, _TILE):
         stop = min(start + _TILE, count)
+        zero, one = table[0, start:stop], table[1, start:stop]
+        two, missing = table[2, start:stop], table[3, start:stop]
+        mine = columns[start:stop]
+        first = mine.min() // 4
+        used = mine.max() // 4 + 1 - first
+        # Columns that are most of their neighbours are gathered from their decoded run.
+        dense = used <= len(quads)
+        place = (mine - 4 * first if dense else mine >> 2).astype(np.uint32)
+        shift = (2 * (mine & 3)).astype(np.uint8)
         for r in range(rows):
-            for j in range(start, stop):
-                column = columns[j]
-                out[r, j] = table[(packed[r, column >> 2] >> (2 * (column & 3))) & 3, j]
+            source = packed[r]
+            if dense:
+                run = source[first : first + used]
+                for b in range(used):
+                    quads[b] = four_codes[run[b]]
+                for j in range(len(place)):
+                    codes[j] = held[place[j]]
+            else:
+                for j in range(len(place)):
+                    codes[j] = (source[place[j]] >> shift[j]) & 3
+            _select(codes, zero, one, two, missing, out[r, start:stop])
 
 
 @njit(cache=True, nogil=True)
-def count_codes(packed, n_columns):  # type: ignore[no-untyped-def]
-    """Count the codes of each column.
-
-    Parameters
-    ----------
-    packed : ndarray of uint8, shape (rows, row_bytes)
-        Packed codes.
-    n_columns : int
-        Columns to count.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_columns, 4)
-        How many rows have each code.
-    """
-    counts = np.zeros((n_columns, 4), dtype=np.int64)
-    for start in range(0, n_columns, _TILE):
-        stop = min(start + _TILE, n_columns)
-        for r in range(packed.shape[0]):
-            for j in range(start, stop):
-                counts[j, (packed[r, j >> 2] >> (2 * (j & 3))) & 3] += 1
-    return counts
-
-
-@njit(cache=True, nogil=True)
-def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
+def pack_transposed(dosage, out, first, place):  # type: ignore[no-untyped-def]
     """Add the calls of a variant-major block to packed sample-major rows.
 
     Parameters
@@ -245,6 +252,8 @@ def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
         Packed rows; the bits of the columns written here must be 0 before.
     first : int
         Column of the block's first variant within ``out``.
+    place : ndarray of int64, shape (samples,)
+        Row of ``out`` of each sample.
 
     Returns
     -------
@@ -260,10 +269,8 @@ def pack_transposed(dosage, out, first):  # type: ignore[no-untyped-def]
             byte = column >> 2
             shift = 2 * (column & 3)
             for s in range(start, stop):
-                code = dosage[v, s]
-                if code == -1:
-                    code = MISSING_CODE
-                elif code < 0 or code > 2:
+                copies = dosage[v, s]
+                if copies < -1 or copies > 2:
                     return v
-                out[s, byte] |= np.uint8(code << shift)
+                out[place[s], byte] |= np.uint8(CODE_OF_COPIES[copies & 3] << shift)
     return -1

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from numba import njit
 
+from gp_elm.kernels.decode import MISSING_CODE
+
 
 @njit(cache=True, nogil=True)
 def add_rows_at_missing(packed, n_columns, values, out):  # type: ignore[no-untyped-def]
@@ -26,9 +28,9 @@ def add_rows_at_missing(packed, n_columns, values, out):  # type: ignore[no-unty
     for r in range(packed.shape[0]):
         for b in range(packed.shape[1]):
             byte = packed[r, b]
-            if byte & (byte >> 1) & 0x55:
+            if byte & ~(byte >> 1) & 0x55:
                 for j in range(4 * b, min(4 * b + 4, n_columns)):
-                    if (byte >> (2 * (j & 3))) & 3 == 3:
+                    if (byte >> (2 * (j & 3))) & 3 == MISSING_CODE:
                         for k in range(values.shape[1]):
                             out[j, k] += values[r, k]
 
@@ -51,8 +53,8 @@ def add_columns_at_missing(packed, n_columns, values, out):  # type: ignore[no-u
     for r in range(packed.shape[0]):
         for b in range(packed.shape[1]):
             byte = packed[r, b]
-            if byte & (byte >> 1) & 0x55:
+            if byte & ~(byte >> 1) & 0x55:
                 for j in range(4 * b, min(4 * b + 4, n_columns)):
-                    if (byte >> (2 * (j & 3))) & 3 == 3:
+                    if (byte >> (2 * (j & 3))) & 3 == MISSING_CODE:
                         for k in range(values.shape[1]):
                             out[r, k] += values[j, k]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from numpy.typing import NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.models.checkpoint import FittedFold, fold_key
-from gp_elm.models.fold import train_network
-from gp_elm.models.options import TrainingOptions, choose_device
+from gp_elm.models.fold_job import LINEAR_SHARE, FoldJob
+from gp_elm.models.options import TrainingOptions, choose_autocast, choose_device
 from gp_elm.models.prediction import FittedNetwork
 from gp_elm.models.recipe import Recipe, choose_recipe
-from gp_elm.models.samples import FoldSamples
+from gp_elm.models.side_by_side import SideBySide
 from gp_elm.predictors.covariates import CovariateModel
-from gp_elm.predictors.lasso import fit_lasso
 from gp_elm.predictors.linear import LinearPredictor
 from gp_elm.predictors.ridge import RidgeKernel
 from gp_elm.runtime.progress import Progress
@@ -31,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_LINEAR_SHARE = 0.1  # of the progress of a fold
 _FITS = {"network": "networks", "lasso": "lasso", "ridge": "ridge"}
 PREDICTORS = tuple(_FITS)
 
@@ -135,90 +132,55 @@ def cross_fit_networks(
     rows, folds = np.asarray(rows, dtype=np.int64), np.asarray(folds, dtype=np.int64)
     traits = np.asarray(traits, dtype=np.float64)
     n_folds = _check(rows, traits, folds, groups)
-    choose_device(options.device)  # an unusable device is an error before the first fold, not after its lasso
+    device = choose_device(
+        options.device
+    )  # an unusable device is an error before the first fold, not after its lasso
     recipe = choose_recipe(options, n_samples=len(rows) - len(rows) // n_folds, n_variants=store.n_variants)
     logger.info("%d samples, %d variants: %s", len(rows), store.n_variants, recipe.describe())
     arrays = {"rows": rows, "traits": traits, "covariates": covariates, "folds": folds, "groups": groups}
-    key = fold_key(store, arrays, recipe, seed)
+    key = fold_key(store, arrays, recipe, seed, autocast=choose_autocast(options.precision, device))
     # One coding of the genotypes for all folds, missing calls included; no trait enters.
     _, center, sd = store.moments(rows)
-    kernel: RidgeKernel | None = None
-    done: list[FittedFold] = []
+    kernel: list[RidgeKernel] = []
+
+    def ridge_kernel() -> RidgeKernel:
+        if not kernel:
+            kernel.append(RidgeKernel(store, rows))
+        return kernel[0]
+
+    done: dict[int, FittedFold] = {}
     with Progress("Training", total=n_folds, unit="folds", enabled=progress) as bar:
-        for k in range(n_folds):
-            place = None if directory is None else Path(directory) / f"fold_{k}"
-            found = None if place is None else FittedFold.load(place, key)
-            if found is not None:
-                logger.info("fold %d: taken from %s", k, place)
-                bar.update(1)
-            else:
+        with SideBySide(store, options.parallel_folds, n_folds, device) as side:
+            for k in range(n_folds):
                 training = np.flatnonzero(folds != k)
-                kernel = RidgeKernel(store, rows) if kernel is None else kernel
-                fold_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
-                found = _fit_fold(
-                    store,
-                    rows,
-                    traits,
-                    covariates,
-                    groups,
-                    training,
-                    recipe=recipe,
-                    options=options,
-                    kernel=kernel,
+                job = FoldJob(
+                    rows=rows[training],
+                    traits=traits[training],
+                    covariates=None if covariates is None else covariates[training],
+                    groups=groups[training],
                     center=center,
                     sd=sd,
-                    seed=fold_seed,
-                    bar=bar,
+                    recipe=recipe,
+                    options=options,
+                    seed=int(np.random.SeedSequence([seed, k]).generate_state(1)[0]),
+                    place=None if directory is None else Path(directory) / f"fold_{k}",
+                    key=key,
                 )
-                if place is not None:
-                    found.save(place, key)
-            done.append(found)
-    return _collect(store, rows, traits, covariates, folds, done, recipe)
-
-
-def _fit_fold(
-    store: Store,
-    rows: Ints,
-    traits: Floats,
-    covariates: Floats | None,
-    groups: NDArray[np.integer],
-    training: Ints,
-    *,
-    recipe: Recipe,
-    options: TrainingOptions,
-    kernel: RidgeKernel,
-    center: Floats,
-    sd: Floats,
-    seed: int,
-    bar: Progress,
-) -> FittedFold:
-    """Everything that is fitted to the training samples of one fold."""
-    began = time.perf_counter()
-    mine = None if covariates is None else covariates[training]
-    model = CovariateModel.fit(mine, traits[training])
-    residual = model.residual(mine, traits[training])
-    own = groups[training]
-    lasso = fit_lasso(store, rows[training], residual, center=center, sd=sd, groups=own, seed=seed)
-    ridge = kernel.fit(rows[training], residual, groups=own, seed=seed)
-    bar.update(_LINEAR_SHARE)
-    samples = FoldSamples(store, rows[training], residual, own, center, sd)
-    network, histories = train_network(
-        samples,
-        recipe,
-        seed=seed,
-        lasso=lasso,
-        device=choose_device(options.device),
-        resident_bytes=options.resident_bytes,
-        report=lambda share, loss: bar.update(share * (1 - _LINEAR_SHARE), loss=loss),
-    )
-    seconds = time.perf_counter() - began
-    return FittedFold(
-        network,
-        lasso,
-        ridge,
-        model,
-        {"seconds": seconds, "loops": [history.to_dict() for history in histories]},
-    )
+                found = job.found()
+                if found is not None:
+                    logger.info("fold %d: taken from %s", k, job.place)
+                    bar.update(1)
+                    done[k] = found
+                    continue
+                linear = job.linear(store, ridge_kernel)
+                bar.update(LINEAR_SHARE)
+                if side.pays(job, linear):
+                    side.train(k, job, bar)
+                else:
+                    done[k] = job.train(store, linear, lambda share, loss: bar.update(share, loss=loss))
+            done |= side.finished()
+    fitted = [done[k] for k in range(n_folds)]
+    return _collect(store, rows, traits, covariates, folds, fitted, recipe)
 
 
 def _collect(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,13 +12,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gp_elm.errors import OptionError
+from gp_elm.models.checkpoint import Unfinished
 from gp_elm.models.feed import Feed
 from gp_elm.models.heredity import HeredityWeights, heredity_weights
+from gp_elm.models.loop import History
 from gp_elm.models.networks import GatedNetwork, QuadraticNetwork, TraitQuadraticNetwork, average_quadratic
 from gp_elm.models.prediction import FittedNetwork
+from gp_elm.models.ranks import Inputs, current_ranks
 from gp_elm.models.recipe import Recipe, Schedule
 from gp_elm.models.samples import FoldSamples
-from gp_elm.models.training import History, Targets, fit
+from gp_elm.models.targets import Targets
+from gp_elm.models.training import fit
 from gp_elm.predictors.covariates import missing_patterns
 from gp_elm.predictors.linear import LinearPredictor
 from gp_elm.streaming.sampler import validation_rows
@@ -41,7 +47,9 @@ def train_network(
     lasso: LinearPredictor | None = None,
     device: torch.device | str = "cpu",
     resident_bytes: int = 256 << 20,
+    autocast: bool = False,
     report: Report | None = None,
+    unfinished: Unfinished | None = None,
 ) -> tuple[FittedNetwork, list[History]]:
     """Train a fold's network.
 
@@ -59,8 +67,12 @@ def train_network(
         Where to train.
     resident_bytes : int
         Largest size of decoded inputs that are kept.
+    autocast : bool
+        Whether the networks are evaluated in bfloat16 while they learn.
     report : callable, optional
         Told of the progress.
+    unfinished : Unfinished, optional
+        Where the training loops are kept, and taken up again.
 
     Returns
     -------
@@ -86,17 +98,17 @@ def train_network(
     columns = weights.columns
     shift = np.nan_to_num(np.nanmean(target, axis=0))
     scale = weights.shared / samples.sd[columns]
-    feed = Feed(
-        samples.store,
-        samples.rows,
-        columns=columns,
-        center=samples.center[columns],
-        scale=scale,
-        device=device,
-        resident_bytes=resident_bytes,
-    )
+    given: dict[str, Any] = {
+        "columns": columns,
+        "center": samples.center[columns],
+        "scale": scale,
+        "resident_bytes": resident_bytes,
+    }
+    feed = Feed(samples.store, samples.rows, device=device, **given)
     target = (target - shift) / trait_sd
-    job = _Job(feed, Targets(target, feed.device), samples, recipe, seed, report)
+    # the other processes make the same inputs, and join in each training loop
+    current_ranks().share(Inputs(samples.store.path, samples.rows, given, feed.device.type, target))
+    job = _Job(feed, Targets(target, feed.device), samples, recipe, seed, autocast, report, unfinished)
     if recipe.network != "quadratic":
         modules = job.gated()
     elif recipe.weighting == "heredity":
@@ -125,9 +137,12 @@ class _Job:
         samples: FoldSamples,
         recipe: Recipe,
         seed: int,
+        autocast: bool,
         report: Report | None,
+        unfinished: Unfinished | None,
     ) -> None:
-        self.feed, self.targets, self.recipe, self.seed, self.report = feed, targets, recipe, seed, report
+        self.feed, self.targets, self.recipe, self.seed = feed, targets, recipe, seed
+        self.autocast, self.report, self.unfinished = autocast, report, unfinished
         fraction = recipe.validation_fraction
         chosen = validation_rows(samples.groups, len(samples.rows), seed=seed, fraction=fraction)
         self.validation, self.train = np.flatnonzero(chosen), np.flatnonzero(~chosen)
@@ -143,6 +158,11 @@ class _Job:
             if self.report is not None:
                 self.report(epochs * share, loss)
 
+        ranks = current_ranks()
+        given: dict[str, Any] = {"seed": self._seed(), "sparse": sparse, "autocast": self.autocast}
+        if ranks.size > 1:
+            ranks.share((copy.deepcopy(module).cpu(), self.train, self.validation, schedule, given))
+        state = None if self.unfinished is None else self.unfinished.loop(len(self.histories))
         history = fit(
             module,
             self.feed,
@@ -150,9 +170,10 @@ class _Job:
             self.train,
             self.validation,
             schedule,
-            seed=self._seed(),
-            sparse=sparse,
             report=tell,
+            state=state,
+            ranks=ranks,
+            **given,
         )
         self.histories.append(history)
 

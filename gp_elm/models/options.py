@@ -13,6 +13,7 @@ NETWORKS = ("auto", "quadratic", *GATED)
 PRESETS = ("default", "pub", "thorough")
 WEIGHTINGS = ("auto", "heredity", "none")
 LOSSES = ("squared", "absolute")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,15 @@ class TrainingOptions:
         ``auto`` (a GPU where there is one), or a torch device.
     resident_bytes : int
         Decoded inputs up to this size are kept in memory during training; larger ones are decoded batch by batch.
+    precision : str
+        ``float32``; ``bfloat16``: networks are evaluated in it while they learn, weights and losses stay in float32;
+        ``auto``: bfloat16 on a GPU that has it.
+    checkpoint_minutes : float
+        Time between two states of a training, from which it goes on after an interruption; a state that takes long to
+        write is written less often, so that it costs at most a fiftieth of the time.
+    parallel_folds : int
+        Folds trained at the same time, each in a process of its own; 0: as many as there are GPUs, or on the CPU, where
+        a network is so small that it trains on one thread and takes long enough, as many as there are cores.
 
     Raises
     ------
@@ -70,11 +80,15 @@ class TrainingOptions:
     validation_fraction: float | None = None
     device: str = "auto"
     resident_bytes: int = 256 << 20
+    precision: str = "auto"
+    checkpoint_minutes: float = 5.0
+    parallel_folds: int = 0
 
     def __post_init__(self) -> None:
         _one_of("network", self.network, NETWORKS)
         _one_of("preset", self.preset, PRESETS)
         _one_of("weighting", self.weighting, WEIGHTINGS)
+        _one_of("precision", self.precision, PRECISIONS)
         if self.loss is not None:
             _one_of("loss", self.loss, LOSSES)
         if self.hidden is not None:
@@ -91,9 +105,10 @@ class TrainingOptions:
             ("members", 1),
             ("patience", 0),
             ("resident_bytes", 0),
+            ("parallel_folds", 0),
         ):
             _at_least(name, getattr(self, name), least)
-        for name in ("learning_rate", "weight_decay", "l1"):
+        for name in ("learning_rate", "weight_decay", "l1", "checkpoint_minutes"):
             _at_least(name, getattr(self, name), 0)
         if self.learning_rate == 0:
             raise OptionError("learning_rate is 0; give a positive number")
@@ -120,6 +135,13 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise OptionError(f"device {name!r} cannot be used ({reason}); give device='cpu'") from error
+
+
+def choose_autocast(precision: str, device: torch.device) -> bool:
+    """Whether networks are evaluated in bfloat16 while they learn; ``auto`` is a GPU that has it."""
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bfloat16"
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

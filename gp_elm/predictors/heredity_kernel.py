@@ -142,7 +142,9 @@ def _kernel_product(x: NDArray[np.float32], size: float) -> Callable[[Floats], F
     """Multiplication (n, k) to (n, k) by ((x x') squared element by element) / size."""
     n, p = x.shape
     if n <= _LARGEST_KERNEL and n < p * p:
-        kernel = (x @ x.T) ** 2 / np.float32(size)
+        kernel = x @ x.T
+        np.square(kernel, out=kernel)
+        kernel /= np.float32(size)
         return lambda values: (kernel @ values.astype(np.float32)).astype(np.float64)
 
     def through_loci(values: Floats) -> Floats:

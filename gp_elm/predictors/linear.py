@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gp_elm.errors import InputError
-from gp_elm.kernels.decode import unpack
 from gp_elm.streaming.products import product, row_blocks
 from gp_elm.streaming.store import Store
 
@@ -80,7 +79,7 @@ class LinearPredictor:
         table = np.tile(np.array([0, 1, 2, np.nan], dtype=np.float32), (len(support), 1))
         out = np.empty((len(rows), len(self.intercept)))
         for start, stop in row_blocks(len(rows), 8 * max(len(support), store.row_bytes)):
-            centred = unpack(store.packed(rows[start:stop]), support, table) - center
+            centred = store.unpack(rows[start:stop], support, table) - center
             centred[np.isnan(centred)] = 0.0
             out[start:stop] = centred @ effects
         return out + self.intercept

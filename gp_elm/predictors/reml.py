@@ -52,7 +52,9 @@ class Problem:
         return len(residual) > self.rank + 2 * (len(self.kernels) + 1) and bool((residual**2).sum() > 0)
 
 
-def problems(kernels: Sequence[Floats], traits: Floats, covariates: Floats | None) -> Iterator[Problem]:
+def problems(
+    kernels: Sequence[Floats], traits: Floats, covariates: Floats | None, *, overwrite: bool = False
+) -> Iterator[Problem]:
     """Traits grouped by their complete cases.
 
     Parameters
@@ -63,11 +65,15 @@ def problems(kernels: Sequence[Floats], traits: Floats, covariates: Floats | Non
         NaN missing.
     covariates : (n, q) float64 or None
         Without the intercept, NaN missing.
+    overwrite : bool
+        Whether kernels may be projected where they stand, which is done where no sample lacks a trait.
     """
     known = np.isfinite(traits)
     if covariates is not None:
         known = known & np.asarray(np.isfinite(covariates).all(axis=1))[:, None]
-    for mask, columns in missing_patterns(known):
+    patterns = missing_patterns(known)
+    in_place = overwrite and len(patterns) == 1 and bool(known.all())
+    for mask, columns in patterns:
         rows = np.flatnonzero(mask)
         if not rows.size:
             continue
@@ -80,9 +86,8 @@ def problems(kernels: Sequence[Floats], traits: Floats, covariates: Floats | Non
         y = traits[np.ix_(rows, columns)]
         y = y - y.mean(axis=0)
         y -= basis @ (basis.T @ y)
-        yield Problem(
-            rows, columns, [_projected(k[np.ix_(rows, rows)], basis) for k in kernels], y, basis.shape[1]
-        )
+        mine = kernels if in_place else [k[np.ix_(rows, rows)] for k in kernels]
+        yield Problem(rows, columns, [_projected(k, basis) for k in mine], y, basis.shape[1])
 
 
 def _projected(kernel: Floats, basis: Floats) -> Floats:

@@ -26,6 +26,8 @@ LARGEST_KERNEL = 15_000
 """Most samples for which the kernel is held in memory (float32: 900 MB)."""
 
 _TILE = 2048
+# Bytes of a kernel up to which a fit takes its own rows out of it, which is faster; larger ones are not copied.
+_COPIED = 256 << 20
 # Heritabilities above this are tried for the traits that are best at it.
 _EASY = 0.9
 
@@ -160,12 +162,16 @@ class _Problem:
         self.known = ~np.isnan(traits)
         self._traits = np.where(self.known, traits, 0.0)
         place = kernel.positions(rows)
-        self._kernel = None if kernel.kernel is None else kernel.kernel[np.ix_(place, place)]
+        self._kernel, self._place = kernel.kernel, place
+        if self._kernel is not None and self._kernel.nbytes <= _COPIED:
+            self._kernel, self._place = self._kernel[np.ix_(place, place)], np.arange(len(place))
 
     def multiply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """K times values, over the fit's rows: (r, T) to (r, T)."""
         if self._kernel is not None:
-            return np.asarray(self._kernel @ values.astype(np.float32), dtype=np.float64)
+            spread = np.zeros((len(self._kernel), values.shape[1]), dtype=np.float32)
+            spread[self._place] = values
+            return np.asarray((self._kernel @ spread)[self._place], dtype=np.float64)
         parent = self._parent
         inner = transpose_product(parent.store, self._rows, values, center=parent.center, dtype=np.float32)
         inner *= (parent.scale**2)[:, None]

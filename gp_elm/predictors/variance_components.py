@@ -19,7 +19,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from gp_elm.errors import InputError
 from gp_elm.genotypes.relatedness import relatedness_matrix
-from gp_elm.kernels.decode import unpack
 from gp_elm.predictors.reml import Moments, problems, reml
 from gp_elm.streaming.products import row_blocks
 from gp_elm.streaming.store import Store
@@ -29,8 +28,9 @@ Floats = NDArray[np.float64]
 
 REML_SAMPLES = 6000
 """Most samples for which a likelihood is maximised (each step costs n^3 operations)."""
-KERNEL_SAMPLES = 10_000
-"""Most samples whose kernels are held in memory (0.8 GB each); of more, whole groups are drawn."""
+KERNEL_BYTES = 640_000_000
+"""Bytes of all kernels and of the likelihood's own matrix; of samples with larger ones, whole groups are drawn."""
+_ROWS = 1024
 LEAST_DOMINANCE = 1e-3
 """Variance of [g = 1] beyond g below which a variant has no part in the dominance kernel."""
 
@@ -65,9 +65,25 @@ class VarianceComponents:
     method: str
 
 
-def component_rows(
-    groups: NDArray[np.generic], *, seed: int, limit: int = KERNEL_SAMPLES
-) -> NDArray[np.int64]:
+def kernel_samples(n_kernels: int, *, complete: bool) -> int:
+    """Samples whose variance components fit into :data:`KERNEL_BYTES`.
+
+    Parameters
+    ----------
+    n_kernels : int
+        How many kernels there are.
+    complete : bool
+        Whether every sample has every trait and covariate; else the kernels of those that do are held beside.
+
+    Returns
+    -------
+    int
+        Samples.
+    """
+    return int((KERNEL_BYTES / (8 * (n_kernels * (1 if complete else 2) + 1))) ** 0.5)
+
+
+def component_rows(groups: NDArray[np.generic], *, seed: int, limit: int) -> NDArray[np.int64]:
     """Samples whose kernels fit in memory: all, or random whole groups.
 
     Parameters
@@ -157,8 +173,11 @@ def _dominance_kernel(store: Store, rows: NDArray[np.int64]) -> Floats | None:
     packed = store.packed(rows)
     for start, stop in row_blocks(columns.size, 8 * len(rows)):
         part = slice(start, stop)
-        deviation = unpack(packed, columns[part], table[part].astype(np.float32)).astype(np.float64)
-        kernel += deviation @ deviation.T
+        values = table[part].astype(np.float32)
+        deviation = store.codec.unpack(packed, columns[part], values).astype(np.float64)
+        for first in range(0, len(rows), _ROWS):
+            some = slice(first, first + _ROWS)
+            kernel[some] += deviation[some] @ deviation.T
     return kernel
 
 
@@ -169,6 +188,7 @@ def fit_components(
     covariates: Floats | None = None,
     seed: int = 0,
     largest: int = REML_SAMPLES,
+    overwrite: bool = False,
 ) -> VarianceComponents:
     """Variance components by REML, or by Haseman-Elston regression above a number of samples.
 
@@ -184,6 +204,8 @@ def fit_components(
         Seed of the probes of :func:`haseman_elston`.
     largest : int
         Most samples for REML.
+    overwrite : bool
+        Whether the kernels may be overwritten by what is left of them beside the covariates, which takes no copy.
 
     Returns
     -------
@@ -196,9 +218,9 @@ def fit_components(
         Where shapes do not match.
     """
     if len(traits) > largest:
-        return haseman_elston(kernels, traits, covariates=covariates, seed=seed)
+        return haseman_elston(kernels, traits, covariates=covariates, seed=seed, overwrite=overwrite)
     found = _empty(kernels, traits, "REML, average information")
-    for problem in problems(list(kernels.values()), traits, covariates):
+    for problem in problems(list(kernels.values()), traits, covariates, overwrite=overwrite):
         moments = Moments(problem, seed=seed)
         for at, residual in zip(problem.columns, problem.residuals.T, strict=True):
             found.n[at] = residual.size
@@ -217,12 +239,13 @@ def haseman_elston(
     *,
     covariates: Floats | None = None,
     seed: int = 0,
+    overwrite: bool = False,
 ) -> VarianceComponents:
     """Variance components by regression of all products of two samples' residuals on the kernels.
 
     Parameters
     ----------
-    kernels, traits, covariates
+    kernels, traits, covariates, overwrite
         As in :func:`fit_components`.
     seed : int
         Seed of the random probes behind the standard errors.
@@ -240,7 +263,7 @@ def haseman_elston(
         Where shapes do not match.
     """
     found = _empty(kernels, traits, "Haseman-Elston regression")
-    for problem in problems(list(kernels.values()), traits, covariates):
+    for problem in problems(list(kernels.values()), traits, covariates, overwrite=overwrite):
         moments = Moments(problem, seed=seed)
         for at, residual in zip(problem.columns, problem.residuals.T, strict=True):
             found.n[at] = residual.size

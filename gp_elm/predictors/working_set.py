@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gp_elm.kernels.decode import decode_table, unpack
+from gp_elm.kernels.decode import decode_table
 from gp_elm.predictors.coordinate_descent import lasso_on_gram
 from gp_elm.streaming.products import TransposeSum, row_blocks
 from gp_elm.streaming.store import Store
@@ -160,7 +160,7 @@ class Genotypes:
         target = {t: np.zeros(len(added[t])) for t in wanted}
         sums = {t: np.zeros(len(added[t])) for t in wanted}
         for start, stop in row_blocks(len(self.rows), 8 * len(union) + self.store.row_bytes):
-            block = unpack(self.store.packed(self.rows[start:stop]), union, table)
+            block = self.store.unpack(self.rows[start:stop], union, table)
             y, count = traits[start:stop], mask[start:stop]
 
             def add(t: int, block: Block = block, y: Block = y, count: NDArray[np.bool_] = count) -> None:
@@ -204,7 +204,10 @@ class Genotypes:
         offset = np.array([problem.offset for problem in problems])
         predicted = np.empty(traits.shape)
         parts = [
-            (TransposeSum(self.store.n_variants, len(problems), dtype=self.dtype), part)
+            (
+                TransposeSum(self.store.n_variants, len(problems), dtype=self.dtype, codec=self.store.codec),
+                part,
+            )
             for part in np.array_split(np.arange(len(self.rows)), _PARTS)
         ]
 
@@ -212,7 +215,7 @@ class Genotypes:
             for start, stop in row_blocks(len(part), 4 * self.store.n_variants):
                 here = slice(part[start], part[stop - 1] + 1)
                 packed = self.store.packed(self.rows[here])
-                predicted[here] = unpack(packed, union, table) @ effects - offset
+                predicted[here] = self.store.codec.unpack(packed, union, table) @ effects - offset
                 residual = np.where(mask[here], traits[here] - predicted[here], 0.0)
                 used = residual.any(axis=1)
                 if used.any():

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gp_elm.kernels.decode import unpack_raw
-from gp_elm.kernels.missing_calls import add_columns_at_missing, add_rows_at_missing
+from gp_elm.kernels.codec import CALLS, Codec
 from gp_elm.streaming.store import Store
 
 _BLOCK_BYTES = 32 << 20
@@ -53,8 +52,9 @@ def product(
     out = np.empty((len(rows), coefficients.shape[1]))
     for start, stop in row_blocks(len(rows), 8 * store.n_variants):
         packed = store.packed(rows[start:stop])
-        out[start:stop] = unpack_raw(packed, dtype=np.float64)[:, : store.n_variants] @ coefficients - shift
-        add_columns_at_missing(packed, store.n_variants, at_center, out[start:stop])
+        dosage = store.codec.raw(packed, dtype=np.float64)[:, : store.n_variants]
+        out[start:stop] = dosage @ coefficients - shift
+        store.codec.add_columns_at_missing(packed, at_center, out[start:stop])
     return out
 
 
@@ -87,7 +87,7 @@ def transpose_product(
         The product.
     """
     rows = np.asarray(rows, dtype=np.int64)
-    total = TransposeSum(store.n_variants, values.shape[1], dtype=dtype)
+    total = TransposeSum(store.n_variants, values.shape[1], dtype=dtype, codec=store.codec)
     for start, stop in row_blocks(len(rows), np.dtype(dtype).itemsize * store.n_variants):
         total.add(store.packed(rows[start:stop]), values[start:stop])
     return total.result(center)
@@ -102,10 +102,19 @@ class TransposeSum:
         Shape of the result.
     dtype : float64 or float32
         Arithmetic within a block.
+    codec : Codec
+        That of the store.
     """
 
-    def __init__(self, n_variants: int, n_values: int, *, dtype: type[np.floating] = np.float64) -> None:
-        self._dtype = dtype
+    def __init__(
+        self,
+        n_variants: int,
+        n_values: int,
+        *,
+        dtype: type[np.floating] = np.float64,
+        codec: Codec = CALLS,
+    ) -> None:
+        self._dtype, self._codec = dtype, codec
         self._raw = np.zeros((n_values, n_variants))
         self._missing = np.zeros((n_variants, n_values))
         self._sum = np.zeros(n_values)
@@ -113,11 +122,11 @@ class TransposeSum:
     def add(self, packed: NDArray[np.uint8], values: NDArray[np.floating]) -> None:
         """Add a block: packed rows (b, row_bytes) and their values (b, n_values)."""
         m = self._raw.shape[1]
-        values = np.ascontiguousarray(values, dtype=np.float64)
-        dosage = unpack_raw(packed, dtype=self._dtype)
-        self._raw += (values.T.astype(self._dtype) @ dosage)[:, :m]
-        self._sum += values.sum(axis=0)
-        add_rows_at_missing(packed, m, values, self._missing)
+        doubles = np.ascontiguousarray(values, dtype=np.float64)
+        dosage = self._codec.raw(packed, dtype=self._dtype)
+        self._raw += (doubles.T.astype(self._dtype) @ dosage)[:, :m]
+        self._sum += doubles.sum(axis=0)
+        self._codec.add_rows_at_missing(packed, doubles, self._missing)
 
     def result(self, center: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum for genotypes centred at ``center`` (n_variants,): shape (n_variants, n_values)."""
