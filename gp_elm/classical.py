@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,11 @@ def _claim(out: PathLike, names: tuple[str, ...], *, overwrite: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; give a folder as --out")
     there = [name for name in names if (folder / name).exists()]
-    if there and not overwrite:
+    left = list(folder.glob(".*.partial"))  # by a process that was killed while it wrote: it is not all there
+    if there and not left and not overwrite:
         raise OutputError(f"{folder / there[0]} is there already; choose another --out, or add --overwrite")
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
     return folder
 
 

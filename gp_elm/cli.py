@@ -12,6 +12,7 @@ from gp_elm.cli_app import app
 from gp_elm.cli_options import join_plink_words
 from gp_elm.errors import GpElmError
 
+_INTERRUPTED = 130
 __all__ = ["app", "cli_analysis", "cli_files", "main"]
 
 
@@ -19,13 +20,15 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point: one line on errors that a user can mend, exit code 2."""
     try:
         code = app(join_plink_words(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
         sys.exit(int(code or 0))
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except (GpElmError, OSError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from here", 130)
+        _fail("interrupted; the same command goes on from here", _INTERRUPTED)
     except Exception as error:
         # click's usage errors know how to show themselves; anything else is a fault of ours and keeps its traceback
         if hasattr(error, "format_message"):

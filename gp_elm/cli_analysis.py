@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gp_elm.cli_app import command, pick
-from gp_elm.cli_options import COHORT, OFFSETS, OUT, OWN_GWAS, PAIRS, SPLIT, TRAINING
+from gp_elm.cli_options import COHORT, NETWORK_VARIANTS, OFFSETS, OUT, OWN_GWAS, PAIRS, SPLIT, TRAINING
 from gp_elm.errors import OptionError
 
 TOP_PAIRS, MOST_PAIRS = 1000, 100_000_000
@@ -33,6 +33,7 @@ def _run_options(given: dict[str, Any]) -> Any:
         gwas=tuple(given.get("gwas") or ()),
         pred=given.get("pred"),
         seed=given["seed"],
+        **pick(given, NETWORK_VARIANTS),
     )
 
 
@@ -45,7 +46,7 @@ def _widths(text: str | None) -> tuple[int, ...] | None:
         raise OptionError(f"--hidden {text} is no list of widths; write such as 256 or 1024,1024") from error
 
 
-@command(OUT, COHORT, OWN_GWAS, OFFSETS, SPLIT, TRAINING, PAIRS)
+@command(OUT, COHORT, OWN_GWAS, OFFSETS, SPLIT, NETWORK_VARIANTS, TRAINING, PAIRS)
 def run(**given: Any) -> None:
     """Everything: networks, ELM effects, GWAS, interaction tests, tables, AnnData and report.
 
@@ -55,7 +56,7 @@ def run(**given: Any) -> None:
     typer.echo(f"tables: {page.parent}   report: {page}")
 
 
-@command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
+@command(OUT, COHORT, SPLIT, NETWORK_VARIANTS, TRAINING, PAIRS)
 def train(**given: Any) -> None:
     """Split and cross-fit networks: model/. `elm` and `run` with the same options and --out go on from there.
 
@@ -64,7 +65,7 @@ def train(**given: Any) -> None:
     typer.echo(f"networks: {_go(given, until='train')}")
 
 
-@command(OUT, COHORT, SPLIT, TRAINING, PAIRS)
+@command(OUT, COHORT, SPLIT, NETWORK_VARIANTS, TRAINING, PAIRS)
 def elm(**given: Any) -> None:
     """Networks and their ELM effects and pairs, without the GWAS columns.
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from gp_elm.errors import OptionError
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -36,6 +38,8 @@ def command(*shared: dict[str, tuple[Any, Any]]) -> Callable[[Callable[..., None
 
         def call(**given: Any) -> None:
             _log(quiet=bool(given.pop("quiet", False)))
+            if given.pop("resume", False) and given.get("overwrite"):
+                raise OptionError("--resume with --overwrite: give one, to go on or to begin again")
             function(**given)
 
         call.__name__, call.__doc__ = function.__name__, function.__doc__

@@ -92,6 +92,12 @@ SPLIT: dict[str, tuple[Any, Any]] = {
         Str, "--split", "A split to use: sample_id, set, fold (such as model/split.tsv of another run)."
     ),
 }
+NETWORK_VARIANTS: dict[str, tuple[Any, Any]] = {
+    "max_variants": option(
+        int, "--max-variants", "Variants that the networks see at the most, thinned by LD; 0 for all.", 50_000
+    ),
+    "variants_from": option(Str, "--variants-from", "File of the variants that the networks see instead."),
+}
 TRAINING: dict[str, tuple[Any, Any]] = {
     "preset": option(str, "--preset", "default, thorough, or pub (the pub's network and recipe).", "default"),
     "network": option(str, "--network", "auto, quadratic, leaky_relu, relu, gelu, silu or swiglu.", "auto"),
@@ -104,6 +110,15 @@ TRAINING: dict[str, tuple[Any, Any]] = {
     "l1": option(Num, "--l1", "Absolute penalty of a quadratic network's units."),
     "weighting": option(str, "--weighting", "auto, heredity (inputs weighted by the lasso) or none.", "auto"),
     "device": option(str, "--device", "auto, cpu or cuda.", "auto"),
+    "precision": option(
+        str, "--precision", "float32, bfloat16, or auto (bfloat16 on a GPU that has it).", "auto"
+    ),
+    "parallel_folds": option(
+        int, "--parallel-folds", "Folds trained at the same time; 0: by the cores or GPUs and the work.", 0
+    ),
+    "checkpoint_minutes": option(
+        float, "--checkpoint-minutes", "Time between two states of a training, to go on from.", 5.0
+    ),
 }
 PAIRS: dict[str, tuple[Any, Any]] = {
     "max_exhaustive_pairs": option(
@@ -120,6 +135,9 @@ PAIRS: dict[str, tuple[Any, Any]] = {
 }
 OUT: dict[str, tuple[Any, Any]] = {
     "out": (Annotated[Path, typer.Option("--out", help="Results folder.")], inspect.Parameter.empty),
+    "resume": option(
+        bool, "--resume", "Go on from where the same command stopped; it does so anyway.", False
+    ),
     "overwrite": option(bool, "--overwrite", "Replace another run in that folder.", False),
     "quiet": option(bool, "--quiet", "Warnings and errors only.", False),
 }

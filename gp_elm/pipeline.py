@@ -169,6 +169,8 @@ class Run:
             fingerprint={
                 name: self._identity["inputs"].get(name) for name in genotype_files(self.options.cohort)
             },
+            max_variants=self.options.max_variants,
+            variants_from=self.options.variants_from,
             progress=self._progress,
         )
 
@@ -332,7 +334,7 @@ class Run:
     def listed(self, path: str | os.PathLike[str]) -> Path:
         """Rows of ``pairs`` for a user's own list, from the networks that are there."""
         listed = read_pairs(path)
-        pairs = pair_indices(self.cohort, listed)
+        pairs = pair_indices(self.networks.cohort, listed)
         frame = self.pairs.listed(pairs[:, 0], pairs[:, 1])
         return write_table(arrange(frame, "pairs"), self.folder.path / "pairs_listed", table="pairs")[0]
 

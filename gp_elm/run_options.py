@@ -10,6 +10,7 @@ from typing import Any
 
 from gp_elm import __version__
 from gp_elm.elm.pair_table import PairOptions
+from gp_elm.elm.seen import MAX_VARIANTS
 from gp_elm.errors import InputError, OptionError
 from gp_elm.io.gwas_results import gwas_files
 from gp_elm.io.loco_predictions import loco_files
@@ -18,9 +19,12 @@ from gp_elm.opening import genotype_files
 from gp_elm.runtime.provenance import fingerprint
 
 _TABLES = ("pheno", "covar", "groups", "keep", "remove", "keep_fam", "remove_fam", "extract", "exclude")
+# how it is trained, not what
+_NO_RESULT = ("device", "resident_bytes", "checkpoint_minutes", "parallel_folds")
 _GENOTYPES = (
     "source", "bfile", "bed", "bim", "fam", "vcf", "store", "pfile", "pgen", "pvar", "psam", "bgen", "sample",
 )  # fmt: skip
+_OWN_TABLES = ("split", "pred", "variants_from")
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,10 @@ class RunOptions:
         A split of the samples to use, such as another run's ``model/split.tsv``.
     seed : int
         Seed of everything drawn.
+    max_variants : int
+        Variants that the networks see at the most, thinned by LD (:func:`gp_elm.elm.seen.seen_variants`).
+    variants_from : path or None
+        List of the variants that the networks see instead.
     gwas : tuple of str
         Results of another program that take the place of the scan (:func:`gp_elm.io.gwas_results.read_gwas`).
     pred : path or None
@@ -56,6 +64,8 @@ class RunOptions:
     heldout_fraction: float = 0.2
     split: str | None = None
     seed: int = 1
+    max_variants: int = MAX_VARIANTS
+    variants_from: str | None = None
     gwas: tuple[str, ...] = ()
     pred: str | None = None
 
@@ -95,25 +105,23 @@ class RunOptions:
         training, pairs = options.pop("training"), options.pop("pairs")
         if training.get("hidden") is not None:
             training["hidden"] = tuple(training["hidden"])
-        own = {name: options.pop(name) for name in ("n_folds", "heldout_fraction", "seed")}
-        split, pred = inputs.get("split"), inputs.get("pred")
+        own = {name: options.pop(name) for name in ("n_folds", "heldout_fraction", "seed", "max_variants")}
+        lists = {name: inputs.get(name) for name in _OWN_TABLES}
         given = [(name.split(" ", 2)[2:], file) for name, file in inputs.items() if name.startswith("gwas ")]
-        files = {
-            name: file for name, file in inputs.items() if name not in ("split", "pred") and " " not in name
-        }
+        files = {name: file for name, file in inputs.items() if name not in _OWN_TABLES and " " not in name}
         return cls(
             cohort={**options, **files},
             training=TrainingOptions(**training),
             pairs=PairOptions(**pairs),
-            split=split,
             gwas=tuple("=".join([*trait, file]) for trait, file in given),
-            pred=pred,
+            **lists,
             **own,
         )
 
     def files(self) -> dict[str, Path]:
         """Input files by option."""
         given = {name: self.cohort.get(name) for name in _TABLES} | {"split": self.split}
+        given["variants_from"] = self.variants_from
         tables = {name: Path(path) for name, path in given.items() if path is not None}
         # of a file that was said to be of a trait, the name here says so too: of_folder has nothing else
         own = {
@@ -128,7 +136,7 @@ class RunOptions:
     def identity(self) -> dict[str, Any]:
         """What makes this run this run: options, content of the inputs, version; not where things lie."""
         cohort = {k: v for k, v in self.cohort.items() if v is not None and k not in (*_TABLES, *_GENOTYPES)}
-        training = {k: v for k, v in asdict(self.training).items() if k not in ("device", "resident_bytes")}
+        training = {k: v for k, v in asdict(self.training).items() if k not in _NO_RESULT}
         return {
             "options": {
                 **cohort,
@@ -137,6 +145,7 @@ class RunOptions:
                 "n_folds": self.n_folds,
                 "heldout_fraction": self.heldout_fraction,
                 "seed": self.seed,
+                "max_variants": self.max_variants,
             },
             "inputs": {name: fingerprint(path) for name, path in self.files().items() if path.exists()},
             "version": __version__,

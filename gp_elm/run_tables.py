@@ -120,7 +120,8 @@ def run_record(
         "fingerprints": identity["inputs"],
         "options": identity["options"],
         "network": networks.fitted.recipe.describe(),
-        "n_variants": int(cohort.sizes["variants"]),
+        "n_variants": networks.seen.of,
+        **networks.seen.facts(),
         "n_discovery": int(networks.discovery.size),
         "n_heldout": int(networks.heldout.size),
         "n_folds": split.n_folds,
@@ -144,6 +145,8 @@ def write_model(networks: Networks, options: RunOptions, identity: dict[str, Any
         for k, network in enumerate(networks.fitted.networks):
             network.save(folder / f"fold_{k}")
         write_table(networks.split_frame(), folder / "split", parquet=False, compress=False)
+        names = [str(name) for name in networks.cohort["variant_id"].values]
+        (folder / "variants.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         described = {
             "recipe": networks.fitted.recipe.to_dict(),
             "options": asdict(options.training),

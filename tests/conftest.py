@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # before numpy and torch are imported: BLAS threads of several test processes only wait for one another
@@ -21,6 +22,15 @@ settings.register_profile(
     "gp_elm", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("gp_elm")
+
+
+@pytest.fixture(autouse=True)
+def package_log() -> None:
+    """The package's log as a program finds it that imports the package, whatever a command did to it before."""
+    package = logging.getLogger("gp_elm")
+    package.handlers.clear()
+    package.propagate = True
+    package.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -176,7 +176,7 @@ def _dominance_spread(pairs: PairAnalysis) -> Floats:
 
 def _spread_beside(raw: NDArray[np.int8]) -> float:
     g = raw[raw >= 0].astype(float)
-    het = (g == 1).astype(float)
+    het = 1.0 - np.abs(1.0 - g)
     if g.size == 0 or g.std() == 0:
         return 0.0
     x, d = g - g.mean(), het - het.mean()

@@ -225,7 +225,7 @@ def dominance_indicator(raw: NDArray[np.int8]) -> NDArray[np.float32]:
     called = raw >= 0
     count = np.maximum(called.sum(0), 1)
     g = np.where(called, raw, 0).astype(np.float64)
-    het = (raw == 1).astype(np.float64)
+    het = np.where(called, 1.0 - np.abs(1.0 - g), 0.0)
     x = np.where(called, g - g.sum(0) / count, 0.0)
     d = np.where(called, het - het.sum(0) / count, 0.0)
     spread = (x * x).sum(0)

@@ -97,10 +97,9 @@ class Feed:
             self._decoder = DeviceDecoder(store.codec, self._read, center, scale, self.device)
         self._resident: Tensor | None = None
         if 4 * len(self.rows) * len(columns) <= resident_bytes:
-            blocks = [
-                self._decode(store.packed(self.rows[a:b])) for a, b in batch_bounds(len(self.rows), BLOCK)
-            ]
-            self._resident = torch.cat(blocks) if blocks else torch.empty(0, len(columns), device=self.device)
+            self._resident = torch.empty(len(self.rows), len(columns), device=self.device)
+            for a, b in batch_bounds(len(self.rows), BLOCK):
+                self._resident[a:b] = self._decode(store.packed(self.rows[a:b]))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -16,6 +16,9 @@ SMALLEST_BATCH = 16
 SAMPLES_A_VARIANT = 20
 """Samples a variant from which a cohort counts as having few loci and much data (METHOD 8)."""
 
+MOST_LOCI = 4_000
+"""Few loci at the most: the least squares that the linear skip starts from hold their Gram matrix (128 MB)."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -167,15 +170,15 @@ def choose_recipe(options: TrainingOptions, *, n_samples: int, n_variants: int) 
     options : TrainingOptions
         What the user asked for.
     n_samples, n_variants : int
-        Training samples of a fold and variants of the cohort. With ``n_variants <= n_samples / 20`` a quadratic
-        network learns on all variants; else on those that the lasso selects, weighted by it.
+        Training samples of a fold and variants of the cohort. With ``n_variants <= n_samples / 20``, at most 4,000, a
+        quadratic network learns on all variants; else on those that the lasso selects, weighted by it.
 
     Returns
     -------
     Recipe
         Every choice made.
     """
-    few = n_variants * SAMPLES_A_VARIANT <= n_samples
+    few = n_variants * SAMPLES_A_VARIANT <= n_samples and n_variants <= MOST_LOCI
     thorough = options.preset == "thorough"
     weighting = options.weighting
     if weighting == "auto":

@@ -37,6 +37,12 @@ def _networks(run: dict[str, Any], summaries: list[TraitSummary]) -> str:
     folds = f" in {run['n_folds']} folds" if run.get("n_folds") else ""
     groups = f", groups ({run['groups']}) kept whole" if run.get("groups") else ""
     network = f" ({run['network']})" if run.get("network") else ""
+    seen = ""
+    if run.get("n_variants_network"):
+        seen = (
+            f" They saw {int(run['n_variants_network']):,} of {int(run['n_variants']):,} variants, chosen without the "
+            f"traits: {run['variants_network']}; the scan was of all."
+        )
     error = run.get("reconstruction_error")
     exact = (
         f"; largest error {float(error):.0e} of its standard deviation" if isinstance(error, float) else ""
@@ -49,8 +55,9 @@ def _networks(run: dict[str, Any], summaries: list[TraitSummary]) -> str:
         else ""
     )
     return (
-        f"Genotype-to-phenotype networks{network} were cross-fitted with gp_elm{version}{folds}{samples}{groups}. "
-        f"On the same folds ran {joined(yardsticks)}; covariates were taken out within the training folds.{stack} Each "
+        f"Genotype-to-phenotype networks{network} were cross-fitted with gp_elm{version}{folds}{samples}{groups}."
+        f"{seen} On the same folds ran {joined(yardsticks)}; covariates were taken out within the training "
+        f"folds.{stack} Each "
         "fold network was checked to equal its own frozen linear map (equivalent linear "
         f"mapping{exact})."
     )

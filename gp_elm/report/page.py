@@ -155,6 +155,8 @@ def _facts(
     n_variants = run.get("n_variants") or (len(tables["variants"]) // max(len(summaries), 1))
     facts: list[tuple[str, Any]] = [("trait" if len(summaries) == 1 else "traits", len(summaries))]
     facts.append(("variants", n_variants))
+    if run.get("n_variants_network"):
+        facts.append(("variants that the networks see", run["n_variants_network"]))
     named = (("n_discovery", "discovery samples"), ("n_heldout", "held-out samples"), ("n_folds", "folds"))
     facts += [(label, run[key]) for key, label in named if run.get(key)]
     return [(label, f"{value:,}" if isinstance(value, int) else str(value)) for label, value in facts]

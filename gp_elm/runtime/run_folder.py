@@ -54,13 +54,15 @@ class RunFolder:
 
     def _claim(self, identity: Mapping[str, Any], overwrite: bool) -> None:
         there = sorted(p.name for p in self.path.iterdir()) if self.path.exists() else []
-        # A disk that was full before the key could be written leaves an empty work folder behind.
-        if there == [_WORK] and not any(self.work.iterdir()):
+        # A full disk or a kill before the key was written leaves a work folder without files behind.
+        if there == [_WORK] and all(p.name.endswith(".partial") for p in self.work.iterdir()):
             there = []
         if there:
             found = self._found_key()
             if found is not None and found.get("key") == self.key:
                 logger.info("resuming the run in %s", self.path)
+                for left in list(self.path.rglob(".*.partial")):  # what a killed process was writing
+                    shutil.rmtree(left, ignore_errors=True)
                 return
             if not overwrite:
                 if found is None:

@@ -22,7 +22,7 @@ ROWS = {CALLS: ("genotypes.bed", b"\x6c\x1b\x00"), DOSAGES: ("dosages.bin", b"")
 """File of the rows, and its first bytes, by codec."""
 
 SUMS, DESCRIPTION = "sums.npy", "store.json"
-_ROWS_AT_ONCE = 4096
+_READ_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,16 @@ class Store:
         ``columns`` (p,) are the variants decoded; all where None. An imputed dosage takes a value between those of the
         whole copies. The result is (r, p).
         """
-        return self.codec.unpack(self.packed(rows), columns, table)
+        rows = np.asarray(rows, dtype=np.int64)
+        out = np.empty((len(rows), len(table)), dtype=np.float32)
+        for part in self._parts(len(rows)):
+            self.codec.unpack(self.packed(rows[part]), columns, table, out=out[part])
+        return out
+
+    def _parts(self, n_rows: int) -> list[slice]:
+        """Parts of so many rows that are read at a time."""
+        step = max(1, _READ_BYTES // max(self.row_bytes, 1))
+        return [slice(start, start + step) for start in range(0, n_rows, step)]
 
     def block(
         self,
@@ -152,8 +161,8 @@ class Store:
         subtract = len(others) < len(rows) and visits.max(initial=0) == 1
         sums = np.zeros((3, self.n_variants), dtype=np.int64)
         read = others if subtract else rows
-        for start in range(0, len(read), _ROWS_AT_ONCE):
-            self.codec.add_sums(self.packed(read[start : start + _ROWS_AT_ONCE]), sums)
+        for part in self._parts(len(read)):
+            self.codec.add_sums(self.packed(read[part]), sums)
         return self.codec.moments(self.sums - sums if subtract else sums)
 
 
