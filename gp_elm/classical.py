@@ -173,7 +173,10 @@ def write_cohort(cohort_options: dict[str, Any], out: PathLike, *, to: str = "h5
     cohort = open_cohort(**cohort_options)
     if to == "h5ad":
         return write_anndata(to_anndata(cohort), target)
-    return save_cohort(cohort, target) if to == "zarr" else write_vcf_zarr(cohort, target)
+    if to == "zarr":
+        return save_cohort(cohort, target)
+    logger.warning("%s: VCF Zarr has no place for traits and covariates; --to zarr keeps them", target)
+    return write_vcf_zarr(cohort, target)
 
 
 def write_comparison(

@@ -32,7 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         # click's usage errors know how to show themselves; anything else is a fault of ours and keeps its traceback
         if hasattr(error, "format_message"):
-            _fail(f"{error.format_message()} (see gp-elm --help)")
+            context = getattr(error, "ctx", None)
+            asked = context.command_path if context is not None else "gp-elm"
+            _fail(f"{error.format_message()} (see {asked} --help)")
         raise
 
 

@@ -212,6 +212,8 @@ def groups_of_families(cohort: xr.Dataset) -> xr.Dataset:
     family = pd.Series(cohort["sample_family_id"].to_numpy())
     several = (family != "0") & family.duplicated(keep=False)
     if not several.any():
+        if (family == "0").all():
+            log.info("the genotypes name no families; give --groups where samples are related")
         return cohort
     largest = int(family[several].value_counts().max())
     n_families = int(family[several].nunique())

@@ -178,6 +178,10 @@ def test_no_overlap_shows_an_id_of_each_side(tmp_path: Path) -> None:
         index.match(table_of(tmp_path, "FID IID y\nX a 1\n"))
     with pytest.raises(InputError, match=r"t\.tsv:3: the row names the same sample as line 2 \(a\)"):
         index.match(table_of(tmp_path, "FID IID y\nF1 a 1\n0 a 2\n"))
+    with pytest.raises(
+        InputError, match=r"have FID_IID for ids: export them again with plink2's id-paste=iid"
+    ):
+        SampleIndex(cohort_of(["0"], ["F1_a"])).match(table_of(tmp_path, "FID IID y\nF1 a 1\n"))
 
 
 def test_case_control_is_recognised_and_said(caplog: pytest.LogCaptureFixture) -> None:

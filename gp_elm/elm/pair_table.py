@@ -247,7 +247,10 @@ class PairAnalysis:
         # Structure inflates the sweep's tests: the traits that need generalised least squares say nothing here.
         sweeps = [self.sweep("elm", t) for t in range(len(self.networks.traits))]
         exponent = choose_exponent(self.study, strength, sweeps)
-        logger.info("heredity prior: product of the loci's strengths to the power of %g", exponent)
+        if exponent:
+            logger.info("heredity prior: product of the loci's strengths to the power of %g", exponent)
+        else:
+            logger.info("heredity prior: the discovery samples give it no weight; ranks are by p-value")
         return HeredityPrior(strength, self.study.blocks, exponent)
 
     def sweep(self, kind: str, trait: int) -> ColumnSweep | None:

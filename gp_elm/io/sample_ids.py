@@ -105,6 +105,12 @@ class SampleIndex:
             hint = "the ids must be spelt alike"
             if any(str(word) in self._by_sample for word in table.sample):
                 hint = "the IIDs agree but not the FIDs: mend them, or set FID to 0 in the table"
+            pasted = zip(table.family, table.sample, strict=True)
+            if any(f"{family}_{sample}" in self._by_sample for family, sample in pasted):
+                hint = (
+                    "the genotypes have FID_IID for ids: export them again with plink2's id-paste=iid (for a BGEN give "
+                    "its --sample file), or name the samples so in the table"
+                )
             raise InputError(
                 f"{table.source}: no sample is both in the table and in the genotypes; FID IID is {ids!r} "
                 f"here and {self.example()!r} there; {hint}"
