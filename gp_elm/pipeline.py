@@ -335,6 +335,8 @@ class Run:
         """Rows of ``pairs`` for a user's own list, from the networks that are there."""
         listed = read_pairs(path)
         pairs = pair_indices(self.networks.cohort, listed)
+        if (self.folder.path / "pairs_listed.parquet").exists():
+            logger.warning("%s: pairs_listed of an earlier list is replaced", self.folder.path)
         frame = self.pairs.listed(pairs[:, 0], pairs[:, 1])
         return write_table(arrange(frame, "pairs"), self.folder.path / "pairs_listed", table="pairs")[0]
 

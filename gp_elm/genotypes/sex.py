@@ -256,8 +256,8 @@ def _say(
     kind, known = chosen.kind(name), bool((sex > 0).any())
     if kind == X and not known:
         log.warning(
-            "chromosome %s: no sample has a sex, so %d variants count 0/1/2 in all of them; give the sexes to count "
-            "one X in males", name, len(variants),
+            "chromosome %s: no sample has a sex, so %d variants count 0/1/2 in all of them, whatever --xchr-model; "
+            "sexes come with BED, PGEN or --sample: plink2 --update-sex writes them", name, len(variants),
         )  # fmt: skip
         return
     how = "all samples count 0/1"
